@@ -1,0 +1,8 @@
+"""``python -m sanicish`` is the command ``sanicish``."""
+
+import sys
+
+from sanicish.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,198 @@
+"""Settings, with Sanic's names and the seed era's defaults.
+
+Sizes are bytes, times are seconds; ``None`` switches a limit or a clock off.
+"""
+
+import os
+import types
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sanicish.exceptions import LoadFileException, PyFileError
+
+__all__ = ["DEFAULTS", "Clocks", "Config", "Limits"]
+
+DEFAULTS: dict[str, Any] = {
+    # requests
+    "REQUEST_MAX_SIZE": 100_000_000,  # body of a route that is not streaming
+    "REQUEST_STREAM_MAX_SIZE": None,  # body of a streaming route
+    "REQUEST_BUFFER_SIZE": 65_536,  # unread body held per connection
+    "REQUEST_BUFFER_QUEUE_SIZE": 100,  # accepted for Sanic's sake; bytes are what counts here
+    "REQUEST_MAX_HEADER_SIZE": 16_384,
+    "REQUEST_MAX_HEADERS": 100,
+    "REQUEST_MAX_TARGET_SIZE": 8_192,
+    "REQUEST_MAX_PIPELINED": 16,  # heads waiting behind the one that is answered
+    "REQUEST_TIMEOUT": 60,  # from the first byte of a head to its last; absolute
+    "REQUEST_IDLE_TIMEOUT": 60,  # a body that does not move
+    "REQUEST_ID_HEADER": "X-Request-ID",
+    # responses
+    "RESPONSE_TIMEOUT": 60,  # until the answer starts; never applies to a stream that has begun
+    "RESPONSE_BUFFER_SIZE": 65_536,  # unsent bytes above which an awaited write waits
+    "RESPONSE_BUFFER_LIMIT": 16 * 1024 * 1024,  # unsent bytes above which a write without await raises
+    "WRITE_TIMEOUT": 60,  # a client that takes nothing
+    "STREAM_IDLE_TIMEOUT": None,  # a stream that writes nothing
+    "STREAM_CLEANUP_TIMEOUT": 5,
+    "FAIRNESS_SLICE": 0.005,  # how long one handler may write before others get their turn
+    "FILE_CHUNK_SIZE": 262_144,
+    # connections
+    "KEEP_ALIVE": True,
+    "KEEP_ALIVE_TIMEOUT": 5,
+    "DRAIN_LIMIT": 65_536,  # unread body swallowed to keep a connection
+    "LINGER_TIMEOUT": 2,  # how long a refused sender may go on, so that it sees the answer
+    "GRACEFUL_SHUTDOWN_TIMEOUT": 15.0,
+    "GRACEFUL_TCP_CLOSE_TIMEOUT": 5.0,
+    "MAX_CONNECTIONS": None,
+    "CANCEL_ON_DISCONNECT": True,
+    # proxies
+    "FORWARDED_SECRET": None,
+    "REAL_IP_HEADER": None,
+    "PROXIES_COUNT": None,
+    "FORWARDED_FOR_HEADER": "X-Forwarded-For",
+    # everything else
+    "ACCESS_LOG": True,
+    "FALLBACK_ERROR_FORMAT": "auto",  # auto, html, json, text
+    "USE_UVLOOP": True,
+    "MOTD": True,
+    "LOGO": None,
+    "REGISTER": True,
+    "AUTO_EXTEND": True,
+    "AUTO_RELOAD": False,
+}
+
+_TRUE = frozenset({"y", "yes", "yep", "yup", "t", "true", "on", "enable", "enabled"})
+_FALSE = frozenset({"n", "no", "f", "false", "off", "disable", "disabled"})
+
+
+def _convert(text: str) -> Any:
+    """A setting as the environment spells it: number, truth, nothing, or text."""
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            pass
+    word = text.lower()
+    if word in ("none", "null"):
+        return None
+    return True if word in _TRUE else False if word in _FALSE else text
+
+
+class Limits(NamedTuple):
+    """The settings that the wire looks at for every connection, read once (bytes and counts)."""
+
+    head: int
+    fields: int
+    target: int
+    pipelined: int
+    buffer: int
+    drain: int
+    unsent: int
+    stream_body: int | None
+
+
+class Clocks(NamedTuple):
+    """How long each thing may take, in seconds; ``None`` is for ever."""
+
+    head: float | None
+    body_idle: float | None
+    response: float | None
+    write: float | None
+    stream_idle: float | None
+    keep_alive: float | None
+    linger: float | None
+    close: float | None
+
+
+class Config(dict[str, Any]):
+    """Settings by name, as attributes or as items; an unknown attribute raises ``AttributeError``."""
+
+    def __init__(
+        self,
+        defaults: Mapping[str, Any] | None = None,
+        env_prefix: str | None = "SANICISH_",
+        load_env: bool | str = True,
+        keep_alive: bool | None = None,
+    ) -> None:
+        super().__init__(DEFAULTS)
+        self.update(defaults or {})
+        if keep_alive is not None:
+            self["KEEP_ALIVE"] = keep_alive
+        if isinstance(load_env, str):  # Sanic to 20.12: load_env="MYAPP_"
+            env_prefix = load_env
+        if load_env and env_prefix:
+            self.load_environment_vars(env_prefix)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"Config has no {name!r}") from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self[name] = value
+
+    def load_environment_vars(self, prefix: str = "SANICISH_") -> None:
+        """Take every ``PREFIX_NAME=value`` of the environment, read as number, truth, ``none`` or text."""
+        for name, text in os.environ.items():
+            if name.startswith(prefix):
+                self[name[len(prefix) :]] = _convert(text)
+
+    def from_object(self, source: object) -> None:
+        """Take the upper-case attributes of an object."""
+        self.update({name: getattr(source, name) for name in dir(source) if name.isupper()})
+
+    def from_pyfile(self, path: str | os.PathLike[str]) -> bool:
+        """Run a Python file and take its upper-case names; raises ``LoadFileException`` or ``PyFileError``."""
+        module = types.ModuleType("config")
+        try:
+            source = Path(path).read_text("utf-8")
+        except OSError as error:
+            raise LoadFileException(f"could not load config file {path}: {error.strerror}") from error
+        try:
+            exec(compile(source, str(path), "exec"), module.__dict__)
+        except Exception as error:
+            raise PyFileError(path) from error
+        self.from_object(module)
+        return True
+
+    def from_envvar(self, name: str) -> bool:
+        """Run the Python file that an environment variable names."""
+        path = os.environ.get(name)
+        if not path:
+            raise LoadFileException(f"the environment variable {name} is not set, so there is no config file to load")
+        return self.from_pyfile(path)
+
+    def update_config(self, source: Any) -> None:
+        """Take settings from a mapping, a path to a Python file, or any object with upper-case names."""
+        if isinstance(source, str | os.PathLike):
+            self.from_pyfile(source)
+        elif isinstance(source, Mapping):
+            self.update({name: value for name, value in source.items() if name.isupper()})
+        else:
+            self.from_object(source)
+
+    def limits(self) -> Limits:
+        """What the wire keeps to; taken when a server starts."""
+        return Limits(
+            head=self["REQUEST_MAX_HEADER_SIZE"],
+            fields=self["REQUEST_MAX_HEADERS"],
+            target=self["REQUEST_MAX_TARGET_SIZE"],
+            pipelined=self["REQUEST_MAX_PIPELINED"],
+            buffer=self["REQUEST_BUFFER_SIZE"],
+            drain=self["DRAIN_LIMIT"],
+            unsent=self["RESPONSE_BUFFER_LIMIT"],
+            stream_body=self["REQUEST_STREAM_MAX_SIZE"],
+        )
+
+    def clocks(self) -> Clocks:
+        """The clocks of a server; routes and responses may set their own for one exchange."""
+        return Clocks(
+            head=self["REQUEST_TIMEOUT"],
+            body_idle=self["REQUEST_IDLE_TIMEOUT"],
+            response=self["RESPONSE_TIMEOUT"],
+            write=self["WRITE_TIMEOUT"],
+            stream_idle=self["STREAM_IDLE_TIMEOUT"],
+            keep_alive=self["KEEP_ALIVE_TIMEOUT"] if self["KEEP_ALIVE"] else 0,
+            linger=self["LINGER_TIMEOUT"],
+            close=self["GRACEFUL_TCP_CLOSE_TIMEOUT"],
+        )

@@ -1,0 +1,23 @@
+"""Names and numbers of HTTP that never change (RFC 9110 sections 9 and 15)."""
+
+from http import HTTPStatus
+
+__all__ = ["HTTP_METHODS", "STATUS_CODES", "has_message_body", "reason"]
+
+HTTP_METHODS = ("GET", "POST", "PUT", "HEAD", "OPTIONS", "PATCH", "DELETE")
+
+STATUS_CODES: dict[int, bytes] = {status.value: status.phrase.encode() for status in HTTPStatus}
+
+
+def reason(status: int) -> str:
+    """The reason phrase of a status code, or "Unknown" for one no RFC names."""
+    phrase = STATUS_CODES.get(status)
+    return phrase.decode() if phrase is not None else "Unknown"
+
+
+def has_message_body(status: int) -> bool:
+    """Whether an answer with this status may carry content (RFC 9110 sections 6.4.1, 15.3.5, 15.4.5).
+
+    205 promises an empty body too, but announces it with ``Content-Length: 0``.
+    """
+    return status >= 200 and status not in (204, 205, 304)

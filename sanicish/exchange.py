@@ -1,0 +1,199 @@
+"""The waist: all that server and application say to each other.
+
+An exchange is one request and its one response (RFC 9110 section 3.9). The wire wing makes exchanges and knows
+nothing of routes; the framework wing answers them and knows nothing of sockets. Whatever wants to change an
+answer wraps an Exchange.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Sequence
+from enum import StrEnum
+from types import SimpleNamespace
+from typing import Any
+
+from sanicish.config import Clocks
+from sanicish.headers import Headers
+from sanicish.streams import RequestStream
+
+__all__ = ["ConnInfo", "Exchange", "Handler", "Outcome", "RequestHead"]
+
+
+class Outcome(StrEnum):
+    """How an exchange ended; every exchange has exactly one."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    DISCONNECT = "client left"
+    TIMEOUT = "timed out"
+    SHUTDOWN = "shut down"
+
+
+class RequestHead:
+    """A request line and its fields, as they were read; never changed, so it may be shared.
+
+    ``target`` is bytes in origin form or ``*``, ``fields`` pairs of lower-case name and value, in order, as bytes.
+    ``body_length`` is bytes, 0 for no body and ``None`` for a chunked one.
+    """
+
+    __slots__ = ("_path", "body_length", "expect_continue", "fields", "keep_alive", "method", "target", "version")
+
+    def __init__(
+        self,
+        method: str,
+        target: bytes,
+        version: str = "1.1",
+        fields: Sequence[tuple[bytes, bytes]] = (),
+        keep_alive: bool = True,
+        body_length: int | None = 0,
+        expect_continue: bool = False,
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.version = version
+        self.fields = fields
+        self.keep_alive = keep_alive
+        self.body_length = body_length
+        self.expect_continue = expect_continue
+        self._path: str | None = None
+
+    @property
+    def path(self) -> str:
+        """The target without its query, as text, still percent-encoded."""
+        if self._path is None:
+            self._path = self.target.partition(b"?")[0].decode("latin-1")
+        return self._path
+
+    @property
+    def query_string(self) -> str:
+        """What follows the first ``?`` of the target, as text."""
+        return self.target.partition(b"?")[2].decode("latin-1")
+
+
+class ConnInfo:
+    """Who is at the other end, and what the application keeps for as long as the connection lives (``ctx``)."""
+
+    __slots__ = ("_ctx", "peername", "sockname", "ssl_object", "transport")
+
+    def __init__(self, transport: Any = None) -> None:
+        get = transport.get_extra_info if transport is not None else _nothing
+        self.transport = transport
+        self.peername = get("peername")
+        self.sockname = get("sockname")
+        self.ssl_object = get("ssl_object")
+        self._ctx: SimpleNamespace | None = None
+
+    @property
+    def ctx(self) -> SimpleNamespace:
+        """Free for the application."""
+        if self._ctx is None:
+            self._ctx = SimpleNamespace()
+        return self._ctx
+
+    @property
+    def ssl(self) -> bool:
+        """Whether the connection is TLS."""
+        return self.ssl_object is not None
+
+    def _address(self, name: Any, index: int) -> Any:
+        return name[index] if isinstance(name, tuple) and len(name) > index else None
+
+    @property
+    def client_ip(self) -> str:
+        """The peer's address, empty on a unix socket."""
+        return self._address(self.peername, 0) or ""
+
+    client = client_ip
+
+    @property
+    def client_port(self) -> int:
+        """The peer's port, 0 on a unix socket."""
+        return self._address(self.peername, 1) or 0
+
+    @property
+    def server(self) -> str:
+        """The address that was connected to, a path on a unix socket."""
+        return self._address(self.sockname, 0) or (self.sockname if isinstance(self.sockname, str) else "")
+
+    @property
+    def server_port(self) -> int:
+        """The port that was connected to, 0 on a unix socket."""
+        return self._address(self.sockname, 1) or 0
+
+
+def _nothing(name: str) -> None:
+    return None
+
+
+class Exchange(ABC):
+    """One request and its one response.
+
+    ``start`` or ``send_whole`` once; ``write`` any number of times after ``start``; ``finish`` or ``abort`` at the
+    end. After the first byte of a head there is no second one: an error then means ``abort``.
+    """
+
+    __slots__ = (
+        "body",
+        "bytes_sent",
+        "cancel_reason",
+        "clocks",
+        "conn",
+        "head",
+        "on_end",
+        "outcome",
+        "shielded",
+        "started",
+        "status",
+    )
+
+    def __init__(self, head: RequestHead, body: RequestStream, conn: ConnInfo) -> None:
+        self.head = head
+        self.body = body
+        self.conn = conn
+        self.started = False  # a head has left, or is about to
+        self.status = 0  # of the answer, once started
+        self.bytes_sent = 0  # of the answer's body
+        self.outcome: Outcome | None = None  # None until the exchange has ended
+        self.cancel_reason: str | None = None  # why the handler was cancelled, if it was
+        self.clocks: Clocks | None = None  # its own clocks, where they differ from the server's
+        self.shielded = False  # the handler runs to its end even when the client is gone
+        self.on_end: list[Callable[[Exchange], Any]] | None = None  # called once, with the outcome set
+
+    @property
+    @abstractmethod
+    def bodiless(self) -> bool:
+        """Whether the answer that was started has no body whatever is written (HEAD, 204, 304)."""
+
+    @abstractmethod
+    def start(self, status: int, headers: Headers | None, content_type: str | None, chunked: bool | None) -> None:
+        """Choose the framing and hold the head until there is something to send with it.
+
+        ``chunked``: True asks for it, False asks for none, ``None`` lets ``Content-Length`` decide.
+        Raises ``StreamClosed`` if a head has left already.
+        """
+
+    @abstractmethod
+    def write(self, data: bytes) -> Awaitable[None]:
+        """Frame and send; awaiting the result waits while the client is slow and lets others run.
+
+        Raises ``StreamClosed`` after the end, ``ContentLengthMismatch`` beyond the promised length and
+        ``WriteBufferFull`` when too much was written without awaiting.
+        """
+
+    @abstractmethod
+    def flush(self) -> Awaitable[None]:
+        """Let everything that was written leave now, the head alone too."""
+
+    @abstractmethod
+    def finish(self) -> Awaitable[None]:
+        """End the body; raises ``ContentLengthMismatch`` if some of the promised length is missing."""
+
+    @abstractmethod
+    def send_whole(self, status: int, headers: Headers | None, content_type: str | None, body: bytes) -> None:
+        """A complete answer in one call."""
+
+    @abstractmethod
+    def abort(self, outcome: Outcome = Outcome.FAILED) -> None:
+        """Stop without an end, so that what was sent cannot be taken for whole."""
+
+
+Handler = Callable[[Exchange], Awaitable[None]]

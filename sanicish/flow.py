@@ -1,0 +1,123 @@
+"""Stop and go, both ways.
+
+Reading is *held*, and every hold has a name: a full body and a waiting pipelined request may hold at the same
+time, and reading goes on only when the last hold is released. Writing waits while the transport is full, and
+gives the loop away after a slice of time, because a fast client would otherwise let one handler write for ever
+(awaiting something that is ready never returns to the loop).
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Generator
+from time import monotonic
+from typing import Any
+
+from sanicish.exceptions import ClientDisconnected
+
+__all__ = ["HOLD_BODY", "HOLD_PIPELINE", "READY", "STOP", "FlowControl"]
+
+HOLD_BODY = 1  # more unread body than the high mark
+HOLD_PIPELINE = 2  # requests wait behind the one that is answered
+
+
+class _Ready:
+    """An awaitable that is done; one object for all writes that need not wait."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return iter(())  # type: ignore[return-value]
+
+
+READY: Awaitable[None] = _Ready()
+
+
+class _Stop:
+    """An awaitable that ends the handler: the answer to a HEAD request is complete with its head."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[Any, None, None]:
+        yield from ()
+        raise asyncio.CancelledError("the answer is complete")
+
+
+STOP: Awaitable[None] = _Stop()
+
+
+class FlowControl:
+    """The brakes of one connection; awaiting it waits until there is room to write, and takes turns."""
+
+    __slots__ = ("_holds", "_slice", "_transport", "_waiters", "lost", "paused", "turn_ends")
+
+    def __init__(self, transport: Any, slice_seconds: float = 0.005) -> None:
+        self._transport = transport
+        self._holds = 0
+        self._waiters: deque[asyncio.Future[None]] | None = None
+        self._slice = slice_seconds
+        self.paused = False  # the transport has more unsent bytes than its high-water mark
+        self.lost = False  # the connection is gone
+        self.turn_ends = 0.0  # on the monotonic clock: when a writer must let others run
+
+    # Reading
+
+    def hold(self, reason: int) -> None:
+        """Stop reading for this reason."""
+        if not self._holds and not self.lost:
+            self._transport.pause_reading()
+        self._holds |= reason
+
+    def release(self, reason: int) -> None:
+        """Take this reason back; reading goes on when none is left."""
+        if self._holds:
+            self._holds &= ~reason
+            if not self._holds and not self.lost:
+                self._transport.resume_reading()
+
+    @property
+    def holding(self) -> int:
+        """The reasons why reading is stopped, as bits; 0 when it is not."""
+        return self._holds
+
+    # Writing
+
+    def pause_writing(self) -> None:
+        """The transport is full."""
+        self.paused = True
+
+    def resume_writing(self) -> None:
+        """The transport has room again: wake those who wait."""
+        self.paused = False
+        self._wake()
+
+    def connection_lost(self) -> None:
+        """Nothing will be written any more: wake those who wait, so that none waits for ever."""
+        self.lost = True
+        self._wake()
+
+    def _wake(self) -> None:
+        waiters, self._waiters = self._waiters, None
+        for waiter in waiters or ():
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def begin_turn(self) -> None:
+        """A handler starts to run: its slice begins."""
+        self.turn_ends = monotonic() + self._slice
+
+    @property
+    def must_wait(self) -> bool:
+        """Whether a writer should wait now, for room or for its next turn."""
+        return self.paused or self.lost or monotonic() > self.turn_ends
+
+    def __await__(self) -> Generator[Any, None, None]:
+        yield  # to the loop once, whatever else: this is what makes writers take turns
+        while self.paused and not self.lost:
+            if self._waiters is None:
+                self._waiters = deque()
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            yield from waiter
+        if self.lost:
+            raise ClientDisconnected("the client is gone")
+        self.turn_ends = monotonic() + self._slice

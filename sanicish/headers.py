@@ -1,0 +1,164 @@
+"""Header fields: ordered, case-insensitive, and never able to carry a line break (RFC 9110 section 5)."""
+
+import re
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, MutableMapping
+from typing import Any
+
+__all__ = ["Headers", "check_field", "is_field_name", "is_field_value", "split_tokens"]
+
+_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 5.6.2, token
+# RFC 9110 5.5: visible characters, blanks and obs-text, nothing else. CR, LF and NUL here are how responses
+# are split, so they are refused where a field is set and can never reach the wire.
+_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+
+Fields = Mapping[str, Any] | Iterable[tuple[str, Any]]
+
+
+def is_field_name(name: str) -> bool:
+    """Whether ``name`` is a token (RFC 9110 section 5.6.2)."""
+    return _NAME.fullmatch(name) is not None
+
+
+def is_field_value(value: str) -> bool:
+    """Whether ``value`` may stand in a field line (RFC 9110 section 5.5)."""
+    return _VALUE.fullmatch(value) is not None
+
+
+def check_field(name: str, value: object) -> str:
+    """The value as text; ``ValueError`` if name or value could not be sent as they are."""
+    if not isinstance(name, str) or _NAME.fullmatch(name) is None:
+        raise ValueError(f"not a header name: {name!r}")
+    text = value if type(value) is str else value.decode("latin-1") if isinstance(value, bytes) else str(value)
+    if _VALUE.fullmatch(text) is None:
+        raise ValueError(f"header {name} has a value that cannot be sent: {text!r}")
+    return text.strip(" \t")
+
+
+def split_tokens(value: str) -> list[str]:
+    """The lower-case members of a comma-separated list, empty ones left out (RFC 9110 5.6.1)."""
+    return [token for part in value.split(",") if (token := part.strip(" \t").lower())]
+
+
+class _Fields(ItemsView[str, str]):
+    """Every name and value, a name as often as it stands in the message."""
+
+    def __init__(self, fields: dict[str, list[tuple[str, str]]]) -> None:
+        self._fields = fields
+
+    def __len__(self) -> int:
+        return sum(map(len, self._fields.values()))
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        for fields in self._fields.values():
+            yield from fields
+
+    def __contains__(self, item: object) -> bool:
+        return item in tuple(self)
+
+
+class Headers(MutableMapping[str, str]):
+    """Fields by name, in any case; a name may have several values.
+
+    ``headers[name]`` is the first value, ``getall(name)`` all of them; setting replaces them,
+    ``add`` puts one more. ``items()`` gives each name and value as it will be sent.
+    """
+
+    __slots__ = ("_fields", "_frozen")
+
+    def __init__(self, fields: Fields | None = None) -> None:
+        self._fields: dict[str, list[tuple[str, str]]] = {}
+        self._frozen = False
+        if fields:
+            self.extend(fields)
+
+    @classmethod
+    def from_raw(cls, fields: Iterable[tuple[bytes, bytes]]) -> "Headers":
+        """Fields as a parser found them; already valid, so only decoded (latin-1, RFC 9110 5.5)."""
+        self = cls()
+        store = self._fields
+        for raw_name, raw_value in fields:
+            name = raw_name.decode("latin-1")
+            field = (name, raw_value.decode("latin-1"))
+            try:
+                store[name.lower()].append(field)
+            except KeyError:
+                store[name.lower()] = [field]
+        return self
+
+    def freeze(self) -> None:
+        """Refuse every change from now on: the head has left."""
+        self._frozen = True
+
+    def _writable(self) -> dict[str, list[tuple[str, str]]]:
+        if self._frozen:
+            raise RuntimeError("the head of this answer has left; its headers cannot change any more")
+        return self._fields
+
+    def __getitem__(self, name: str) -> str:
+        return self._fields[name.lower()][0][1]
+
+    def __setitem__(self, name: str, value: object) -> None:
+        self._writable()[name.lower()] = [(name, check_field(name, value))]
+
+    def __delitem__(self, name: str) -> None:
+        del self._writable()[name.lower()]
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower() in self._fields
+
+    def __iter__(self) -> Iterator[str]:
+        return (fields[0][0] for fields in self._fields.values())
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+    def __repr__(self) -> str:
+        return f"Headers({list(self.items())!r})"
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Headers):
+            return {k: [v for _, v in f] for k, f in self._fields.items()} == {
+                k: [v for _, v in f] for k, f in other._fields.items()
+            }
+        if isinstance(other, Mapping):
+            return {k: f[0][1] for k, f in self._fields.items()} == {str(k).lower(): v for k, v in other.items()}
+        return NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def add(self, name: str, value: object) -> None:
+        """Put one more field of this name beside those that are there."""
+        self._writable().setdefault(name.lower(), []).append((name, check_field(name, value)))
+
+    def extend(self, fields: Fields) -> None:
+        """Add many fields; a list or tuple as value gives one field for each member."""
+        pairs = fields.items() if isinstance(fields, Mapping) else fields
+        for name, value in pairs:
+            for one in value if isinstance(value, list | tuple) else (value,):
+                self.add(name, one)
+
+    def getone(self, name: str, default: Any = None) -> Any:
+        """The first value of this name."""
+        fields = self._fields.get(name.lower())
+        return default if fields is None else fields[0][1]
+
+    get = getone
+
+    def getall(self, name: str, default: Any = None) -> Any:
+        """All values of this name, in order; ``default``, or an empty list, if there is none."""
+        fields = self._fields.get(name.lower())
+        if fields is None:
+            return [] if default is None else default
+        return [value for _, value in fields]
+
+    get_all = getlist = getall
+
+    def items(self) -> ItemsView[str, str]:
+        """Each name and value, as many times as they stand in the message."""
+        return _Fields(self._fields)
+
+    def copy(self) -> "Headers":
+        """A changeable copy."""
+        other = Headers()
+        other._fields = {name: list(fields) for name, fields in self._fields.items()}
+        return other

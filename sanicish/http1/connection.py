@@ -1,0 +1,325 @@
+"""One connection: the requests on it in order, keep-alive, early errors, and how it ends (RFC 9112 section 9).
+
+One request at a time. What a client sends behind a request that is not answered yet waits *unparsed*, so order, limits
+and errors need no queue: a broken second request cannot be seen before the first answer has left.
+
+| what happens                          | reading      | then                                                    |
+|---------------------------------------|--------------|---------------------------------------------------------|
+| head read                             | HEAD -> BODY | the handler starts once this read is used up            |
+| data                                  | BODY         | to the request stream; above its mark reading is held   |
+| end of message                        | BODY -> HEAD | end of the stream                                       |
+| bytes behind a message being answered | HEAD         | kept; above the mark reading is held                    |
+| handler done, message complete        | HEAD         | what was kept is read; else the connection is idle      |
+| handler done, message incomplete      | BODY         | the rest is dropped up to a limit, else close, lingering |
+| broken bytes, nothing open            | -> CLOSED    | answer with their status, close, lingering              |
+| broken bytes in an open body          | -> CLOSED    | its reader gets the error; close after the answer       |
+| peer ends between messages            | -> CLOSED    | finish what is open, close                              |
+| peer ends within a message            | -> CLOSED    | its reader gets ``RequestAborted``                      |
+| connection lost                       | -> CLOSED    | readers and writers wake                                |
+| shutdown                              |              | the open answer says ``Connection: close``; idle closes |
+"""
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Any, Protocol
+
+from sanicish.config import Limits
+from sanicish.exceptions import RequestAborted, SanicException
+from sanicish.exchange import ConnInfo, RequestHead
+from sanicish.flow import HOLD_BODY, HOLD_PIPELINE, FlowControl
+from sanicish.headers import Headers
+from sanicish.http1.exchange import Http1Exchange
+from sanicish.http1.framing import choose_framing
+from sanicish.http1.parser import Field, RequestParser
+from sanicish.http1.serialize import DateField, serialize_head
+from sanicish.streams import EMPTY, RequestStream
+
+__all__ = ["Http1Connection", "Phase", "Shell"]
+
+
+class Reading(Enum):
+    """What the next bytes belong to."""
+
+    HEAD = 1
+    BODY = 2
+    CLOSED = 3
+
+
+HEAD, BODY, CLOSED = Reading.HEAD, Reading.BODY, Reading.CLOSED
+
+
+class Phase(Enum):
+    """What a connection is waiting for; each phase has its own clock."""
+
+    IDLE = "between requests"
+    HEAD = "a head has begun"
+    EXCHANGE = "a request is being answered"
+    DRAIN = "the rest of a body nobody wants"
+    LINGER = "the peer, to see the last answer and leave"
+    CLOSING = "the last bytes, to be taken by the peer"
+
+
+class Shell(Protocol):
+    """Who owns the socket."""
+
+    conn: ConnInfo
+    date: DateField
+    call_soon: Callable[..., Any]
+
+    def start(self, exchange: Http1Exchange, /) -> None: ...
+
+    def reset(self) -> None: ...
+
+    def now(self) -> float: ...
+
+    def refused(self, error: SanicException, /) -> None: ...
+
+
+class Http1Connection:
+    """The wire's half of a connection; it is given bytes and writes to a transport."""
+
+    __slots__ = (
+        "_body",
+        "_closing",
+        "_feeding",
+        "_fresh",
+        "_limits",
+        "_lingering",
+        "_parser",
+        "_peer_ended",
+        "_reading",
+        "_shell",
+        "_unread",
+        "call_soon",
+        "exchange",
+        "flow",
+        "reset",
+        "serial",
+        "transport",
+        "unsent_limit",
+    )
+
+    def __init__(self, transport: Any, flow: FlowControl, limits: Limits, shell: Shell) -> None:
+        self.transport = transport
+        self.flow = flow
+        self.unsent_limit = limits.unsent
+        self.call_soon = shell.call_soon
+        self.reset = shell.reset
+        self._shell = shell
+        self._limits = limits
+        self._parser = RequestParser(self, limits)
+        self._reading = HEAD
+        self._body = EMPTY
+        self._unread = b""
+        self._feeding = False
+        self._fresh = False  # the open exchange was just read and nobody works on it yet
+        self._closing = False  # no further request will be read
+        self._lingering = False
+        self._peer_ended = False
+        self.exchange: Http1Exchange | None = None
+        self.serial = 0  # moves whenever the connection does, for clocks that look from time to time
+
+    @property
+    def phase(self) -> Phase:
+        """What this connection is waiting for."""
+        if self.exchange is not None:
+            return Phase.EXCHANGE
+        if self._lingering:
+            return Phase.LINGER
+        if self._reading is not HEAD:
+            return Phase.DRAIN if self._reading is BODY else Phase.CLOSING
+        return Phase.HEAD if self._parser.in_message else Phase.IDLE
+
+    # Bytes come in
+
+    def receive(self, data: bytes) -> None:
+        """Take what the peer sent."""
+        if self._unread:
+            self._keep(self._unread + data)
+        else:
+            self._read(data)
+
+    def _read(self, data: bytes) -> None:
+        pos, size = 0, len(data)
+        feed = self._parser.feed
+        self._feeding = True
+        try:
+            while pos < size and self._reading is not CLOSED:
+                if self.exchange is not None and self._reading is HEAD:
+                    if self._fresh:
+                        self._start()
+                        continue
+                    self._keep(data[pos:])
+                    break
+                pos = feed(data, pos)
+        except SanicException as error:
+            self._refuse(error)
+        finally:
+            self._feeding = False
+        if self._fresh:
+            self._start()
+
+    def _keep(self, data: bytes) -> None:
+        """Bytes behind a request that is not answered yet wait as they are."""
+        self._unread = data
+        if len(data) > self._limits.buffer:
+            self.flow.hold(HOLD_PIPELINE)
+
+    def _start(self) -> None:
+        self._fresh = False
+        assert self.exchange is not None
+        self._shell.start(self.exchange)
+
+    # What the parser says
+
+    def on_head(self, head: RequestHead) -> None:
+        self.serial += 1
+        self._reading = BODY
+        if head.body_length == 0:
+            self._body = EMPTY
+            self.exchange = Http1Exchange(head, EMPTY, self._shell.conn, self)
+        else:
+            body = RequestStream(
+                self.flow,
+                HOLD_BODY,
+                self._limits.buffer,
+                head.body_length,
+                self._limits.stream_body,
+                self._on_wanted if head.expect_continue else None,
+            )
+            self._body = body
+            self.exchange = Http1Exchange(head, body, self._shell.conn, self)
+        self._fresh = True
+
+    def on_data(self, data: bytes) -> None:
+        self._body.feed(data)
+        if self.exchange is None and self._body.received > self._limits.drain:
+            self._close(linger=True)
+
+    def on_end(self, trailers: list[Field] | None) -> None:
+        self._reading = HEAD
+        if self._body is not EMPTY:
+            if trailers:
+                self._body.trailers = Headers.from_raw(trailers)
+            self._body.feed_eof()
+            if self.exchange is None:  # the rest of a body nobody wanted
+                self._body = EMPTY
+                self.serial += 1
+
+    def _on_wanted(self) -> None:
+        if self.exchange is not None:
+            self.exchange.send_continue()
+
+    # Answers
+
+    def date_line(self) -> bytes:
+        """The Date field of now."""
+        return self._shell.date.line(self._shell.now())
+
+    def may_keep(self) -> bool:
+        """Whether the connection can be used again after the answer that begins now."""
+        if self._closing or self._reading is CLOSED:
+            return False
+        return self._reading is HEAD or self._body.wanted or not self._too_much_left()
+
+    def _too_much_left(self) -> bool:
+        """Whether the rest of the body is more than it is worth to swallow, or may never come."""
+        body = self._body
+        if self.exchange is not None and self.exchange.owes_100 and not body.received:
+            return True  # RFC 9110 10.1.1: the client may send its body, or not; only closing is safe
+        return body.total is not None and body.total - body.received > self._limits.drain
+
+    def done(self, exchange: Http1Exchange) -> None:
+        """The handler is through with its exchange: go on with the next request, or end."""
+        keep = exchange.keep_alive and not self._closing and self._reading is not CLOSED
+        if keep and self._reading is BODY and self._too_much_left():
+            keep = False
+        self.exchange = None
+        self.serial += 1
+        if self.flow.lost:
+            return
+        if not keep:
+            self._close(linger=not self._body.complete or bool(self._unread))
+        elif self._reading is BODY:
+            self._body.discard()
+            self._body.received = 0  # from here on it counts what is swallowed
+        else:
+            self._body = EMPTY
+            if self._unread and not self._feeding:
+                data, self._unread = self._unread, b""
+                self.flow.release(HOLD_PIPELINE)
+                self._read(data)
+
+    def _refuse(self, error: SanicException) -> None:
+        """The bytes break HTTP: whoever reads them is told, and nothing more is read."""
+        exchange = self.exchange
+        self._reading = CLOSED
+        self._shell.refused(error)
+        if exchange is not None and not self._fresh:
+            self._body.fail(error)
+            return
+        if exchange is None and self._body is not EMPTY:  # the rest of a body nobody wants is broken
+            self._close(linger=True)
+            return
+        body = f"{error.message}\n".encode("latin-1", "replace")
+        if exchange is not None:
+            self._fresh = False
+            self.exchange = None
+            exchange.send_whole(error.status_code, None, "text/plain; charset=utf-8", body)
+        else:
+            framing = choose_framing("GET", "1.1", error.status_code, len(body), None)
+            lines = serialize_head(
+                error.status_code,
+                None,
+                "text/plain; charset=utf-8",
+                framing.field,
+                self.date_line(),
+                b"Connection: close\r\n",
+            )
+            self.transport.write(lines + body)
+        self._close(linger=True)
+
+    # Endings
+
+    def eof(self) -> bool:
+        """The peer will send no more; True if the connection should stay open for the answer."""
+        in_message = self._reading is BODY
+        self._reading = CLOSED
+        self._peer_ended = True
+        if self.exchange is None:
+            return False
+        if in_message:
+            self._body.fail(RequestAborted("the client left in the middle of its body"))
+        return True
+
+    def lost(self) -> None:
+        """The connection is gone."""
+        if self._reading is BODY:
+            self._body.fail(RequestAborted("the client left in the middle of its body"))
+        self._reading = CLOSED
+        self._unread = b""
+        self.serial += 1
+
+    def refuse_timeout(self, error: SanicException) -> None:
+        """Answer a head that does not come to its end, and close."""
+        if self.exchange is None and self._reading is HEAD:
+            self._refuse(error)
+
+    def shutdown(self) -> None:
+        """Read no further request; close now if nothing is open."""
+        self._closing = True
+        if self.exchange is None and not self._lingering:
+            self._close(linger=False)
+
+    def _close(self, linger: bool) -> None:
+        """Close; lingering means to half-close and read on a while, for a plain close would reset the answer away
+        from a peer that is still sending (RFC 9112 9.6)."""
+        self._reading = CLOSED
+        self._unread = b""
+        if linger and not (self._peer_ended or self.flow.lost) and self.transport.can_write_eof():
+            self._lingering = True
+            self.serial += 1
+            self.flow.release(HOLD_BODY | HOLD_PIPELINE)
+            self.transport.write_eof()
+        else:
+            self.transport.close()

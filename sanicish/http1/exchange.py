@@ -1,0 +1,227 @@
+"""The HTTP/1.1 Exchange: a head held until there is something to send with it, then framed, batched, written.
+
+Pieces written in one turn of the loop leave in one write, each still a chunk of its own; what is large leaves at
+once and uncopied. ``write`` sends now and waits only when awaited.
+"""
+
+from collections.abc import Awaitable, Callable
+from time import monotonic
+from typing import Any, Protocol
+
+from sanicish.exceptions import ResponseError, StreamClosed, WriteBufferFull
+from sanicish.exchange import ConnInfo, Exchange, Outcome, RequestHead
+from sanicish.flow import READY, STOP, FlowControl
+from sanicish.headers import Headers, split_tokens
+from sanicish.http1.framing import Framing, choose_framing
+from sanicish.http1.serialize import serialize_head
+from sanicish.log import error_logger
+from sanicish.streams import RequestStream
+
+__all__ = ["Http1Exchange", "Line"]
+
+_LARGE = 16_384  # from this size on, several buffers in one call are cheaper than joining them
+_BATCH = 65_536  # what is written in one turn leaves before its end when it is more than this
+
+_CLOSE = b"Connection: close\r\n"
+_KEEP_ALIVE = b"Connection: keep-alive\r\n"  # RFC 9112 9.3: HTTP/1.0 has to be told
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Line(Protocol):
+    """What an exchange needs of the connection that carries it."""
+
+    transport: Any
+    flow: FlowControl
+    unsent_limit: int
+    call_soon: Callable[..., Any]
+    reset: Callable[[], None]
+
+    def date_line(self) -> bytes: ...
+
+    def may_keep(self) -> bool: ...
+
+
+class Http1Exchange(Exchange):
+    """One request and its response on an HTTP/1.1 connection."""
+
+    __slots__ = ("_flow", "_framing", "_line", "_out", "_pending", "_scheduled", "_transport", "keep_alive", "owes_100")
+
+    def __init__(self, head: RequestHead, body: RequestStream, conn: ConnInfo, line: Line) -> None:
+        super().__init__(head, body, conn)
+        self._line = line
+        self._transport = line.transport
+        self._flow = line.flow
+        self._framing: Framing | None = None
+        self._out: list[bytes] = []  # framed, not yet given to the transport
+        self._pending = 0  # bytes of data in it
+        self._scheduled = False
+        self.keep_alive = head.keep_alive
+        self.owes_100 = head.expect_continue
+
+    @property
+    def bodiless(self) -> bool:
+        return self._framing is not None and self._framing.bodiless
+
+    def send_continue(self) -> None:
+        """Tell a client that waits to go on with its body, once (RFC 9110 10.1.1)."""
+        if self.owes_100 and not self.started:
+            self.owes_100 = False
+            if not self.body.received and not self._flow.lost:
+                self._transport.write(_CONTINUE)
+
+    # The head
+
+    def start(self, status: int, headers: Headers | None, content_type: str | None, chunked: bool | None) -> None:
+        if self.started:
+            raise StreamClosed("this request has been answered already")
+        framing = choose_framing(self.head.method, self.head.version, status, _announced(headers), chunked)
+        self._out.append(self._head(status, headers, content_type, framing))
+        self._framing = framing
+
+    def _head(self, status: int, headers: Headers | None, content_type: str | None, framing: Framing) -> bytes:
+        connection = b""
+        if (
+            not self.keep_alive
+            or framing.closes
+            or not self._line.may_keep()
+            or (headers and "close" in split_tokens(headers.get("connection", "")))
+        ):
+            self.keep_alive = False
+            connection = _CLOSE
+        elif self.head.version == "1.0":
+            connection = _KEEP_ALIVE
+        self.status = status
+        self.started = True
+        if status == 204 or status == 304:
+            content_type = None
+        return serialize_head(status, headers, content_type, framing.field, self._line.date_line(), connection)
+
+    # The body
+
+    def write(self, data: bytes) -> Awaitable[None]:
+        framing = self._framing
+        if framing is None:
+            raise self._closed()
+        flow = self._flow
+        size = len(data)
+        if flow.lost:
+            return flow  # raises, but only when awaited, and after a turn of the loop
+        if framing.bodiless:
+            return self._drop(size)
+        if size:
+            if flow.paused and self._unsent() + size > self._line.unsent_limit:
+                raise WriteBufferFull(f"more than {self._line.unsent_limit} bytes wait for the client; await write()")
+            framing.frame(data, self._out)
+            self.bytes_sent += size
+            self._pending += size
+            if size >= _LARGE:
+                self._push_lines()
+            elif self._pending >= _BATCH:
+                self._push()
+        if not self._scheduled and self._out:
+            self._scheduled = True
+            self._line.call_soon(self._push_scheduled)
+        if flow.paused or monotonic() > flow.turn_ends:
+            return flow
+        return READY
+
+    def flush(self) -> Awaitable[None]:
+        if self._framing is None and self.outcome is None:
+            raise self._closed()
+        self._push()
+        return self._flow if self._flow.must_wait else READY
+
+    def finish(self) -> Awaitable[None]:
+        if self._framing is None:
+            raise self._closed()
+        if not self._flow.lost:
+            self._framing.end(self._out)
+            self._push()
+        self._end(Outcome.COMPLETED)
+        return self._flow if self._flow.must_wait else READY
+
+    def send_whole(self, status: int, headers: Headers | None, content_type: str | None, body: bytes) -> None:
+        if self.started:
+            raise StreamClosed("this request has been answered already")
+        head = self.head
+        length = len(body)
+        if headers and (not length or head.method == "HEAD"):
+            announced = _announced(headers)  # what a GET would have had: HEAD and 304 may tell it
+            length = announced if announced is not None and (head.method == "HEAD" or status == 304) else length
+        framing = choose_framing(head.method, head.version, status, length, None)
+        lines = self._head(status, headers, content_type, framing)
+        if framing.bodiless:
+            body = b""
+        self.bytes_sent = len(body)
+        if not self._flow.lost:
+            if len(body) >= _LARGE:
+                self._transport.writelines((lines, body))
+            else:
+                self._transport.write(lines + body)
+        self._end(Outcome.COMPLETED)
+
+    def abort(self, outcome: Outcome = Outcome.FAILED) -> None:
+        if self.outcome is not None:
+            return
+        framing = self._framing
+        self.keep_alive = False
+        if not self._flow.lost:
+            if framing is not None and framing.closes:
+                self._line.reset()  # only a reset shows that a body which ends with the connection was cut
+            else:
+                self._push()
+                self._transport.close()
+        self._out.clear()
+        self._end(outcome)
+
+    # Inside
+
+    def _end(self, outcome: Outcome) -> None:
+        self._framing = None
+        self.outcome = outcome
+
+    def _closed(self) -> ResponseError:
+        return StreamClosed("the answer has ended" if self.outcome is not None else "the answer has not begun")
+
+    def _drop(self, size: int) -> Awaitable[None]:
+        """Data for an answer without a body: not sent, and after HEAD not made either."""
+        if self.head.method == "HEAD":
+            self.finish()
+            return STOP
+        if size:
+            error_logger.warning("%s bytes written to an answer with status %s were dropped", size, self.status)
+        return READY
+
+    def _unsent(self) -> int:
+        size: int = self._transport.get_write_buffer_size()
+        return size + self._pending
+
+    def _push_scheduled(self) -> None:
+        self._scheduled = False
+        if self._out:
+            self._push()
+
+    def _push(self) -> None:
+        """Give what is framed to the transport, as one."""
+        out = self._out
+        if out:
+            if not self._flow.lost:
+                self._transport.write(out[0] if len(out) == 1 else b"".join(out))
+            out.clear()
+            self._pending = 0
+
+    def _push_lines(self) -> None:
+        """Give what is framed to the transport, uncopied."""
+        self._transport.writelines(self._out)
+        self._out = []
+        self._pending = 0
+
+
+def _announced(headers: Headers | None) -> int | None:
+    """The length the application promised; raises ``ResponseError`` if it is not a number."""
+    text = headers.get("content-length") if headers else None
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit()):
+        raise ResponseError(f"Content-Length is not a number: {text!r}")
+    return int(text)

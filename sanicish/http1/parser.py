@@ -1,0 +1,376 @@
+"""Bytes to heads, data and ends (RFC 9112), by httptools and the checks it leaves to us.
+
+Law: one message end per feed. What is given to httptools is cut at the next blank line, where alone a head or a
+chunked body can end, and a body of known length does not pass through httptools at all. So nothing of a second
+message is ever looked at before the first one was dealt with, and any split of the bytes tells the same story.
+"""
+
+import re
+from typing import NoReturn, Protocol
+
+from httptools import (
+    HttpParserCallbackError,
+    HttpParserError,
+    HttpParserInvalidMethodError,
+    HttpParserUpgrade,
+    HttpRequestParser,
+)
+
+from sanicish.config import Limits
+from sanicish.exceptions import (
+    BadRequest,
+    ExpectationFailed,
+    HeaderFieldsTooLarge,
+    MethodNotImplemented,
+    SanicException,
+    URITooLong,
+    VersionNotSupported,
+)
+from sanicish.exchange import RequestHead
+
+__all__ = ["RequestParser", "Sink"]
+
+_END = b"\r\n\r\n"
+_SLICE = 65_536  # bytes of a chunked body looked at in one go
+
+# RFC 9110 7.2 and RFC 3986 3.2.2, without what no host has: userinfo, sub-delims, percent signs, 8-bit.
+_HOST = re.compile(rb"(?:[A-Za-z0-9._~-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
+_ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#]+)([^#]*)")
+_BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_FOREIGN = re.compile(rb"[^\r\n]* (?:RTSP|ICE)/")  # llhttp reports their 1.0 and 1.1 as HTTP's
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+
+_HOST_FIELD, _LENGTH, _CODING, _CONNECTION, _EXPECT = range(5)
+_SPECIAL = {
+    b"host": _HOST_FIELD,
+    b"content-length": _LENGTH,
+    b"transfer-encoding": _CODING,
+    b"connection": _CONNECTION,
+    b"expect": _EXPECT,
+}
+# RFC 9110 6.5.1: fields about framing, routing, authentication or content are not for trailers.
+_NO_TRAILER = frozenset(
+    b"authorization cache-control connection content-encoding content-length content-range content-type cookie expect "
+    b"forwarded host keep-alive max-forwards pragma proxy-authenticate proxy-authorization range set-cookie te trailer "
+    b"transfer-encoding upgrade www-authenticate x-forwarded-for x-forwarded-host x-forwarded-proto x-real-ip".split()
+)
+_METHODS = {name.encode(): name for name in ("GET", "POST", "PUT", "HEAD", "OPTIONS", "PATCH", "DELETE")}
+
+_NEUTRAL_CHUNKED_HEAD = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+Field = tuple[bytes, bytes]
+
+
+class Sink(Protocol):
+    """Who is told what the bytes say, in order."""
+
+    def on_head(self, head: RequestHead, /) -> None: ...
+
+    def on_data(self, data: bytes, /) -> None: ...
+
+    def on_end(self, trailers: list[Field] | None, /) -> None: ...
+
+
+class RequestParser:
+    """Reads one connection's requests; after an error it is dead and must not be fed again."""
+
+    __slots__ = (
+        "_body",
+        "_body_fed",
+        "_complete",
+        "_fields",
+        "_head",
+        "_head_size",
+        "_in_body",
+        "_left",
+        "_limits",
+        "_parser",
+        "_pieces",
+        "_raw",
+        "_sink",
+        "_tail",
+        "_target",
+        "_trailers",
+    )
+
+    def __init__(self, sink: Sink, limits: Limits) -> None:
+        self._sink = sink
+        self._limits = limits
+        self._parser = HttpRequestParser(self)
+        self._head: RequestHead | None = None  # just read, not yet delivered
+        self._complete = False
+        self._in_body = False
+        self._left = 0  # bytes still to come of a body of known length
+        self._tail = b""  # the last bytes fed: a blank line may have begun in them
+        self._raw = b""  # the head that is being read, as far as it came
+        self._head_size = 0
+        self._target = b""
+        self._fields: list[Field] = []
+        self._trailers: list[Field] | None = None
+        self._body_fed = self._body = self._pieces = 0
+
+    @property
+    def in_message(self) -> bool:
+        """Whether a message has begun and not ended; blank lines before a request count as begun."""
+        return self._in_body or self._left > 0 or self._head_size > 0
+
+    @property
+    def left(self) -> int:
+        """Bytes still to come of a body of known length, 0 otherwise."""
+        return self._left
+
+    def feed(self, data: bytes, pos: int = 0) -> int:
+        """Read on from ``pos``, at most to the end of one head or one message; returns where the rest begins.
+
+        Raises a ``SanicException`` with the status to refuse the message with.
+        """
+        if self._left:
+            return self._pass_on(data, pos)
+        end = self._next_stop(data, pos)
+        if self._in_body:
+            self._body_fed += end - pos
+            piece: bytes | memoryview = memoryview(data)[pos:end]
+        else:
+            self._head_size += end - pos
+            piece = data if pos == 0 and end == len(data) else data[pos:end]
+            self._raw = self._raw + piece if self._raw else piece
+        upgrade = False
+        try:
+            self._parser.feed_data(piece)
+        except HttpParserUpgrade:
+            upgrade = True
+        except HttpParserCallbackError as error:
+            self._raise_cause(error)
+        except HttpParserError as error:
+            raise self._refusal(error) from None
+        head = self._head
+        if head is not None:
+            self._deliver_head(head, upgrade)
+        if self._complete:
+            self._finish_message()
+        elif head is None:
+            self._tail = (self._tail + data[max(pos, end - 3) : end])[-3:]
+            self._check_size()
+        return end
+
+    def _check_size(self) -> None:
+        """Keep what has no end yet within its limit."""
+        if not self._in_body:
+            if self._head_size > self._limits.head:
+                raise HeaderFieldsTooLarge(f"the head is larger than {self._limits.head} bytes")
+        # Chunk extensions, zeros before sizes and trailers call nobody back and would else have no limit.
+        elif self._body_fed - self._body > 16_384 + self._body // 4 + 16 * self._pieces:
+            raise BadRequest("the framing of the chunked body outweighs the body")
+
+    def _next_stop(self, data: bytes, pos: int) -> int:
+        """The end of the next blank line, or of what may be looked at in one go."""
+        most = pos + (_SLICE if self._in_body else self._limits.head + 1 - self._head_size)
+        if self._tail:  # the blank line may lie across the border of two reads
+            across = (self._tail + data[pos : pos + 3]).find(_END)
+            if across >= 0:
+                return pos + across + 4 - len(self._tail)
+        end = data.find(_END, pos, most)
+        return end + 4 if end >= 0 else min(most, len(data))
+
+    def _pass_on(self, data: bytes, pos: int) -> int:
+        """Hand on a piece of a body of known length, uncopied when all of it is body."""
+        end = pos + self._left
+        if end >= len(data):
+            piece = data[pos:] if pos else data
+            end = len(data)
+        else:
+            piece = data[pos:end]
+        self._left -= len(piece)
+        self._sink.on_data(piece)
+        if not self._left:
+            self._sink.on_end(None)
+        return end
+
+    def _deliver_head(self, head: RequestHead, upgrade: bool) -> None:
+        self._head = None
+        self._raw = self._tail = b""
+        self._head_size = 0
+        length = head.body_length
+        if length != 0:
+            self._complete = False  # an upgrade is reported as complete, whatever body its head announced
+        if length or upgrade:
+            self._parser = HttpRequestParser(self)
+        if length:
+            self._left = length
+        elif length is None:
+            self._in_body = True
+            self._body_fed = self._body = self._pieces = 0
+            if upgrade:
+                self._parser.feed_data(_NEUTRAL_CHUNKED_HEAD)
+        self._sink.on_head(head)
+
+    def _finish_message(self) -> None:
+        self._complete = self._in_body = False
+        self._tail = b""
+        trailers, self._trailers = self._trailers, None
+        self._sink.on_end(trailers)
+
+    # Callbacks of httptools: they only build, and nothing of the application runs inside them.
+
+    def on_url(self, url: bytes) -> None:
+        if self._in_body:
+            return
+        self._target += url  # may come in parts
+        if len(self._target) > self._limits.target:
+            raise URITooLong(f"the request target is longer than {self._limits.target} bytes")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_body:
+            if self._trailers is None:
+                self._trailers = []
+            name = name.lower()
+            if name not in _NO_TRAILER and len(self._trailers) < self._limits.fields:
+                self._trailers.append((name, value.rstrip(b" \t")))
+            return
+        if len(self._fields) >= self._limits.fields:
+            raise HeaderFieldsTooLarge(f"the head has more than {self._limits.fields} fields")
+        self._fields.append((name.lower(), value.rstrip(b" \t")))
+
+    def on_headers_complete(self) -> None:
+        if self._in_body:
+            self._trailers = None  # of the neutral head
+            return
+        target, self._target = self._target, b""
+        fields, self._fields = self._fields, []
+        self._head = self._read_head(target, fields)
+
+    def on_body(self, data: bytes) -> None:
+        self._body += len(data)
+        self._pieces += 1
+        self._sink.on_data(data)
+
+    def on_message_complete(self) -> None:
+        self._complete = True
+
+    # What a head says
+
+    def _read_head(self, target: bytes, fields: list[Field]) -> RequestHead:
+        version = self._parser.get_http_version()
+        if version not in ("1.1", "1.0"):
+            if version == "0.9":
+                raise BadRequest("a request line needs a version")
+            raise VersionNotSupported(f"HTTP/{version} is not spoken here")
+        if (b" RTSP/" in self._raw or b" ICE/" in self._raw) and _FOREIGN.match(self._raw.lstrip(b"\r\n")):
+            raise BadRequest("that is not HTTP")
+        raw_method = self._parser.get_method()
+        method = _METHODS.get(raw_method) or raw_method.decode("latin-1")
+        if method == "CONNECT":
+            raise MethodNotImplemented("this server is no proxy")
+
+        hosts = 0
+        length = coding = host = expect = None
+        connection = b""
+        for name, value in fields:
+            special = _SPECIAL.get(name)
+            if special is None:
+                continue
+            if special == _HOST_FIELD:
+                hosts += 1
+                host = value
+            elif special == _CONNECTION:
+                connection += b"," + value
+            elif special == _LENGTH:
+                length = value
+            elif special == _CODING:
+                if coding is not None:
+                    raise MethodNotImplemented("only a single transfer coding is understood, chunked")
+                coding = value
+            else:
+                expect = value if expect is None else expect + b"," + value
+
+        if hosts != 1 and (hosts or version == "1.1"):
+            raise BadRequest("a request needs exactly one Host field")
+        if host is not None and not _HOST.fullmatch(host):
+            raise BadRequest("the Host field is not a host")
+        target = self._read_target(method, target, fields)
+
+        body_length: int | None = 0
+        if coding is not None:
+            if version == "1.0":
+                raise BadRequest("HTTP/1.0 knows no transfer codings")
+            if coding.lower() != b"chunked":
+                raise MethodNotImplemented("the only transfer coding understood is chunked")
+            body_length = None
+        elif length is not None:
+            if not length.isdigit() or len(length) > 19:  # int() alone would take signs, blanks, underscores
+                raise BadRequest("Content-Length is not a number")
+            body_length = int(length)
+
+        keep_alive = version == "1.1"
+        if connection:
+            tokens = [token.strip(b" \t").lower() for token in connection.split(b",")]
+            keep_alive = b"close" not in tokens and (keep_alive or b"keep-alive" in tokens)
+        expect_continue = False
+        if expect is not None and version == "1.1":
+            if expect.lower() != b"100-continue":
+                raise ExpectationFailed("the only expectation understood is 100-continue")
+            expect_continue = body_length != 0
+        return RequestHead(method, target, version, fields, keep_alive, body_length, expect_continue)
+
+    def _read_target(self, method: str, target: bytes, fields: list[Field]) -> bytes:
+        """The target in origin form (RFC 9112 3.2); the host of an absolute form replaces the Host field."""
+        if b"#" in target:
+            raise BadRequest("a request target has no fragment")
+        if b"%" in target and _BAD_ESCAPE.search(target):
+            raise BadRequest("a percent sign in the request target is not followed by two hexadecimal digits")
+        if target.startswith(b"/"):
+            return target
+        if target == b"*":
+            if method != "OPTIONS":
+                raise BadRequest("the target * is for OPTIONS alone")
+            return target
+        absolute = _ABSOLUTE.fullmatch(target)
+        if absolute is None:
+            raise BadRequest("the request target is neither a path nor an http address")
+        host, rest = absolute.groups()
+        if not _HOST.fullmatch(host) or host.startswith(b":"):
+            raise BadRequest("the request target names no valid host")
+        fields[:] = [field for field in fields if field[0] != b"host"]
+        fields.insert(0, (b"host", host))
+        if not rest and method == "OPTIONS":
+            return b"*"  # RFC 9112 3.2.4
+        return rest if rest.startswith(b"/") else b"/" + rest
+
+    # What went wrong
+
+    def _raise_cause(self, error: HttpParserCallbackError) -> NoReturn:
+        cause = error.__context__
+        if isinstance(cause, SanicException):
+            raise cause from None
+        raise error
+
+    def _refusal(self, error: HttpParserError) -> SanicException:
+        text = str(error)
+        if isinstance(error, HttpParserInvalidMethodError):
+            return self._method_refusal()
+        if "HTTP version" in text:
+            return VersionNotSupported("only HTTP/1.0 and HTTP/1.1 are spoken here")
+        return BadRequest(f"the request is not valid HTTP: {text}")
+
+    def _method_refusal(self) -> SanicException:
+        """501 for a method that is only unknown, 400 for what is none (RFC 9110 9.1, 15.6.2).
+
+        Decided by the bytes up to the one that failed, found again here, so that it does not depend on how the
+        bytes were split.
+        """
+        start = self._raw.lstrip(b"\r\n")
+        probe = HttpRequestParser(_Deaf())
+        for end in range(1, len(start) + 1):
+            try:
+                probe.feed_data(start[end - 1 : end])
+            except HttpParserError:
+                if _TOKEN.fullmatch(start[:end]):
+                    return MethodNotImplemented("the method of the request is not known here")
+                break
+        if start[:1] == b"\x16":
+            return BadRequest("these bytes are TLS, but this port speaks plain HTTP")
+        return BadRequest("the request does not begin with a method")
+
+
+class _Deaf:
+    """A listener for the probe that wants to hear nothing."""

@@ -1,0 +1,67 @@
+"""A response head as bytes (RFC 9112 sections 4 and 5)."""
+
+from email.utils import formatdate
+
+from sanicish.constants import STATUS_CODES
+from sanicish.headers import Headers
+
+__all__ = ["DateField", "serialize_head", "status_line"]
+
+_STATUS_LINES = {status: b"HTTP/1.1 %d %b\r\n" % (status, phrase) for status, phrase in STATUS_CODES.items()}
+
+# What these say is the server's to say: it is derived from the framing, never copied from the application.
+_OURS = frozenset({"content-length", "transfer-encoding", "connection", "keep-alive"})
+
+
+class DateField:
+    """The Date field of this second (RFC 9110 6.6.1), made anew only when the second has passed."""
+
+    __slots__ = ("_line", "_second")
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._line = b""
+
+    def line(self, now: float) -> bytes:
+        """The field line for a time in seconds since the epoch."""
+        second = int(now)
+        if second != self._second:
+            self._second = second
+            self._line = b"Date: %b\r\n" % formatdate(second, usegmt=True).encode()
+        return self._line
+
+
+def status_line(status: int) -> bytes:
+    """The first line of a response; the version is the highest the server speaks (RFC 9110 2.5)."""
+    line = _STATUS_LINES.get(status)
+    return line if line is not None else b"HTTP/1.1 %d Unknown\r\n" % status
+
+
+def serialize_head(
+    status: int,
+    headers: Headers | None,
+    content_type: str | None,
+    framing_field: bytes,
+    date_line: bytes,
+    connection_line: bytes,
+) -> bytes:
+    """The head of a response, ready to be sent, the empty line included.
+
+    A ``Content-Type`` or ``Date`` among ``headers`` comes before the ones given apart.
+    """
+    typed = f"Content-Type: {content_type}\r\n".encode("latin-1") if content_type else b""
+    if not headers:
+        return b"%b%b%b%b%b\r\n" % (status_line(status), typed, framing_field, date_line, connection_line)
+    if "content-type" in headers:
+        typed = b""
+    if "date" in headers:
+        date_line = b""
+    fields = "".join([f"{name}: {value}\r\n" for name, value in headers.items() if name.lower() not in _OURS])
+    return b"%b%b%b%b%b%b\r\n" % (
+        status_line(status),
+        typed,
+        fields.encode("latin-1"),
+        framing_field,
+        date_line,
+        connection_line,
+    )

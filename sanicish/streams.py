@@ -1,0 +1,289 @@
+"""A request body as it arrives, between two marks.
+
+The parser feeds it, one reader reads it. Above the high mark the connection stops reading from the socket, below
+the low mark it goes on; the marks count bytes, so memory is bounded whatever the client sends.
+
+Law: ``None`` means that the message ended. A body that was cut raises instead, after all that came was delivered.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from typing import Protocol
+
+from sanicish.exceptions import BadRequest, PayloadTooLarge, StreamBusy
+from sanicish.headers import Headers
+
+__all__ = ["EMPTY", "RequestStream", "StreamBuffer"]
+
+# Pieces smaller than this are gathered: a client that sends one-byte chunks costs bytes, not objects.
+_SMALL = 2048
+
+
+class Brakes(Protocol):
+    """What a stream needs of the flow control: to stop and start what feeds it."""
+
+    def hold(self, reason: int, /) -> None: ...
+
+    def release(self, reason: int, /) -> None: ...
+
+
+class RequestStream:
+    """The body of one request, read piece by piece.
+
+    ``read()`` gives the next bytes and ``None`` at the end, for ever after too; ``async for`` gives the same pieces.
+    Raises ``RequestAborted`` if the client left before the end, ``StreamBusy`` for a second reader at one time and
+    ``PayloadTooLarge`` above ``request_max_size`` (bytes; ``None`` is no limit).
+    """
+
+    __slots__ = (
+        "_brakes",
+        "_busy",
+        "_discarding",
+        "_ended",
+        "_error",
+        "_gathered",
+        "_high",
+        "_hold",
+        "_holding",
+        "_offset",
+        "_on_wanted",
+        "_pieces",
+        "_size",
+        "_waiter",
+        "received",
+        "request_max_size",
+        "total",
+        "trailers",
+        "wanted",
+    )
+
+    def __init__(
+        self,
+        brakes: Brakes | None = None,
+        hold: int = 0,
+        high: int = 65_536,
+        total: int | None = None,
+        max_size: int | None = None,
+        on_wanted: Callable[[], None] | None = None,
+    ) -> None:
+        self._brakes = brakes
+        self._hold = hold
+        self._high = high
+        self._pieces: deque[bytes] = deque()
+        self._gathered = bytearray()
+        self._offset = 0  # how much of the oldest piece has been taken
+        self._size = 0
+        self._holding = False
+        self._busy = False
+        self._ended = False
+        self._discarding = False
+        self._error: Exception | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._on_wanted = on_wanted
+        self.wanted = False  # somebody has begun to read
+        self.received = 0  # bytes of body that have come
+        self.total = total  # bytes that the head announced; None when it did not
+        self.request_max_size = max_size
+        self.trailers = Headers()
+
+    # What the connection does
+
+    def feed(self, data: bytes) -> None:
+        """Take the next piece."""
+        size = len(data)
+        self.received += size
+        if self._discarding:
+            return
+        if self.request_max_size is not None and self.received > self.request_max_size:
+            self.fail(PayloadTooLarge(f"the body is larger than {self.request_max_size} bytes"))
+            self.discard()
+            return
+        self._size += size
+        if self._gathered:
+            if size < _SMALL:
+                self._gathered += data
+            else:
+                self._pieces.append(bytes(self._gathered))
+                self._gathered.clear()
+                self._pieces.append(data)
+        elif size < _SMALL and self._pieces:
+            self._gathered += data
+        else:
+            self._pieces.append(data)
+        if self._waiter is not None:
+            self._wake()
+        if self._size > self._high and not self._holding and self._brakes is not None:
+            self._holding = True
+            self._brakes.hold(self._hold)
+
+    def feed_eof(self) -> None:
+        """The message is complete."""
+        self._ended = True
+        self._wake()
+
+    def fail(self, error: Exception) -> None:
+        """The message will never be complete; the reader is told after what has come."""
+        if not self._ended and self._error is None:
+            self._error = error
+            self._wake()
+
+    def discard(self) -> None:
+        """Nobody will read this any more: forget what has come and what will come."""
+        self._discarding = True
+        self._pieces.clear()
+        self._gathered.clear()
+        self._offset = 0
+        self._size = 0
+        self._release()
+
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def _release(self) -> None:
+        if self._holding and self._brakes is not None:
+            self._holding = False
+            self._brakes.release(self._hold)
+
+    def limit(self, max_size: int | None) -> None:
+        """Take at most so many bytes; raises ``PayloadTooLarge`` if more are announced."""
+        if max_size is not None and self.total is not None and self.total > max_size:
+            raise PayloadTooLarge(f"the body is larger than {max_size} bytes")
+        if not self._ended:
+            self.request_max_size = max_size
+
+    # What a handler does
+
+    @property
+    def at_end(self) -> bool:
+        """Whether the whole body has been read."""
+        return self._ended and not self._size
+
+    @property
+    def complete(self) -> bool:
+        """Whether the whole body has come, read or not."""
+        return self._ended
+
+    @property
+    def waiting(self) -> bool:
+        """Whether somebody waits for the next piece now."""
+        return self._waiter is not None
+
+    def _front(self) -> bytes:
+        """The oldest piece; there is one."""
+        if not self._pieces:
+            self._pieces.append(bytes(self._gathered))
+            self._gathered.clear()
+        return self._pieces[0]
+
+    def _take(self, end: int | None = None) -> bytes:
+        """The oldest piece up to ``end``, or all that is left of it."""
+        piece = self._front()
+        start = self._offset
+        if end is None or end >= len(piece):
+            self._pieces.popleft()
+            self._offset = 0
+            data = piece[start:] if start else piece
+        else:
+            self._offset = end
+            data = piece[start:end]
+        self._size -= len(data)
+        if self._holding and self._size <= self._high // 2:
+            self._release()
+        return data
+
+    async def _fill(self) -> bool:
+        """Wait until there is a piece; False when the body has ended."""
+        if self._busy:
+            raise StreamBusy("another reader already waits for this request body")
+        while not self._size:
+            if self._ended:
+                return False
+            if self._error is not None:
+                raise self._error
+            if not self.wanted:
+                self.wanted = True
+                if self._on_wanted is not None:
+                    self._on_wanted()
+            self._busy = True
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._busy = False
+                self._waiter = None
+        return True
+
+    async def read(self, n: int | None = None) -> bytes | None:
+        """The next bytes, at most ``n`` of them; ``None`` when the body has ended."""
+        if (self._busy or not self._size) and not await self._fill():
+            return None
+        self.wanted = True
+        if n is None:
+            return self._take()
+        if n <= 0:
+            raise ValueError("read() needs a positive number of bytes")
+        return self._take(self._offset + n)
+
+    get = read
+
+    async def readexactly(self, n: int) -> bytes:
+        """Exactly ``n`` bytes; raises ``BadRequest`` if the body ends before."""
+        pieces = []
+        missing = n
+        while missing > 0:
+            piece = await self.read(missing)
+            if piece is None:
+                raise BadRequest(f"the body ended {missing} bytes too early")
+            pieces.append(piece)
+            missing -= len(piece)
+        return b"".join(pieces)
+
+    async def readline(self, limit: int = 65_536) -> bytes:
+        """The next line with its ``\\n``, the rest if there is none, ``b""`` at the end; at most ``limit`` bytes."""
+        pieces = []
+        size = 0
+        while (self._size and not self._busy) or await self._fill():
+            self.wanted = True
+            end = self._front().find(b"\n", self._offset) + 1
+            pieces.append(self._take(end or None))
+            size += len(pieces[-1])
+            if size > limit:
+                raise PayloadTooLarge(f"a line of the body is longer than {limit} bytes")
+            if end:
+                break
+        return b"".join(pieces)
+
+    async def read_all(self, limit: int | None = None) -> bytes:
+        """What is left of the body, as one; raises ``PayloadTooLarge`` above ``limit`` bytes."""
+        if self.at_end:
+            return b""
+        if limit is not None and (self.request_max_size is None or self.request_max_size > limit):
+            self.limit(limit)
+        first = await self.read()
+        if first is None:
+            return b""
+        if self._ended and not self._size:
+            return first
+        pieces = [first]
+        while (piece := await self.read()) is not None:
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._iterate()
+
+    async def _iterate(self) -> AsyncIterator[bytes]:
+        while (piece := await self.read()) is not None:
+            yield piece
+
+
+StreamBuffer = RequestStream  # its name in Sanic 19.3 to 20.12
+
+EMPTY = RequestStream(total=0)
+"""The body of every request that has none: already ended, shared by all."""
+EMPTY.feed_eof()
+EMPTY.wanted = True
+EMPTY.trailers.freeze()
