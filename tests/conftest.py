@@ -1,0 +1,56 @@
+"""What all tests share: both event loops, and applications on real sockets."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+import uvloop
+
+from sanicish import Sanic
+
+_BOTH_LOOPS = ("tests/wire", "tests/server")
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Any]:
+    """uvloop everywhere, asyncio's own loop too where sockets and clocks are the subject."""
+    factories: dict[str, Any] = {"uvloop": uvloop.new_event_loop}
+    if any(part in item.nodeid for part in _BOTH_LOOPS):
+        factories["asyncio"] = asyncio.new_event_loop
+    return factories
+
+
+@pytest.fixture
+def app() -> Sanic:
+    """A fresh application, known to nobody else."""
+    return Sanic("test", configure_logging=False, register=False, load_env=False)
+
+
+Serve = Callable[..., Awaitable[Any]]
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    """Start an application on a free port; gives its address, and stops it after the test."""
+    servers = []
+
+    async def start(app: Sanic, **options: Any) -> Any:
+        server = await app.create_server(port=0, access_log=False, **options)
+        servers.append(server)
+        return server.sockets[0].getsockname()
+
+    yield start
+    for server in servers:
+        app = server.server.app
+        app.config.GRACEFUL_SHUTDOWN_TIMEOUT = 0.1
+        app.config.STREAM_CLEANUP_TIMEOUT = 1
+        server.close()
+        await server.wait_closed()
+
+
+@pytest.fixture(autouse=True)
+def _no_leaks() -> Any:
+    """Whatever a test left behind shows itself in that test, not in a later one."""
+    yield
+    gc.collect()
