@@ -1,0 +1,75 @@
+# sanicish: `make demo` runs it, `make test` tests it; both set up what they need.
+
+PYTHON ?= python3
+VENV   ?= .venv
+PORT   ?= 8000
+HOST   ?= 127.0.0.1
+BIN     = $(VENV)/bin
+PIP     = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+APT     = $(shell [ "$$(id -u)" = 0 ] && echo "env DEBIAN_FRONTEND=noninteractive apt-get" || echo "sudo -n env DEBIAN_FRONTEND=noninteractive apt-get")
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-quick check lint types format cov bench-smoke build clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+# The environment. A `python` without `pip` is what an interrupted attempt leaves behind, so pip is what is looked for.
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "sanicish needs Python 3.11 or newer; try: make PYTHON=python3.12 $(MAKECMDGOALS)")'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo ">> this Python has no venv module; installing the package python3-venv"; \
+	  { $(APT) update -qq && $(APT) install -y -qq --no-install-recommends python3-venv >/dev/null; } \
+	  || { echo "!! please install it yourself: apt-get install python3-venv"; exit 2; }; }
+	@echo ">> creating $(VENV)"
+	@$(PYTHON) -m venv --clear $(VENV)
+
+SETUP = setup.cfg setup.py pyproject.toml
+
+$(VENV)/.demo: $(SETUP) | $(BIN)/pip
+	@echo ">> installing sanicish and what the demo needs"
+	@$(PIP) -e '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: $(SETUP) | $(BIN)/pip
+	@echo ">> installing sanicish and what its tests need"
+	@$(PIP) -e '.[dev]'
+	@touch $@ $(VENV)/.demo
+
+demo: $(VENV)/.demo ## serve the demo on http://HOST:PORT, with a PostgreSQL of its own
+	@$(BIN)/python -m examples.demo --host $(HOST) --port $(PORT) $(ARGS)
+
+test: $(VENV)/.dev ## run all tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-quick: $(VENV)/.dev ## run the fast tests
+	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+check: lint types test ## what to run before a commit
+
+lint: $(VENV)/.dev ## style, and the floors of the house
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports --config setup.cfg
+
+types: $(VENV)/.dev ## mypy, strict
+	@$(BIN)/mypy
+
+format: $(VENV)/.dev ## format the code
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+cov: $(VENV)/.dev ## run all tests and show what they do not reach
+	@$(BIN)/coverage run -m pytest $(ARGS)
+	@$(BIN)/coverage report --show-missing --skip-covered
+
+bench-smoke: $(VENV)/.dev ## run every benchmark once, to see that it runs
+	@$(BIN)/python -m benchmarks --smoke
+
+build: $(VENV)/.dev ## build the wheel
+	@$(BIN)/python -m build --wheel
+
+clean: ## remove what was made
+	rm -rf $(VENV) build dist *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis docs/_build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
