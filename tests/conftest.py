@@ -2,13 +2,16 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
+import asyncpg
 import pytest
 import uvloop
 
 from sanicish import Sanic
+from sanicish.postgres import Postgres, temporary
 
 _BOTH_LOOPS = ("tests/wire", "tests/server")
 
@@ -47,6 +50,22 @@ async def serve() -> AsyncIterator[Serve]:
         app.config.STREAM_CLEANUP_TIMEOUT = 1
         server.close()
         await server.wait_closed()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A real PostgreSQL, started when it is first asked for and then shared, with a database ``test`` in it."""
+    with temporary() as server:
+        with suppress(asyncpg.DuplicateDatabaseError):  # a server of the user's own may have it
+            asyncio.run(server.create("test"))
+        yield server
+
+
+@pytest.fixture
+async def database(postgres: Postgres) -> AsyncIterator[str]:
+    """The DSN of a database that is new, empty, and gone after the test."""
+    async with postgres.fresh() as dsn:
+        yield dsn
 
 
 @pytest.fixture(autouse=True)
