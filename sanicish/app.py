@@ -1,44 +1,41 @@
-"""The roof: an application, and how one exchange is answered."""
+"""The roof: an application, what it was told, and the server that serves it.
+
+How one exchange is answered stands in ``answering``; what can be registered, in ``registry``.
+"""
 
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from sanicish import log
+from sanicish.answering import answer, pass_response
 from sanicish.blueprints import Blueprint, BlueprintGroup, Mounted
 from sanicish.config import Config
-from sanicish.exceptions import (
-    ClientDisconnected,
-    SanicException,
-    ServerError,
-    ServiceUnavailable,
-)
-from sanicish.exchange import Exchange, Outcome
+from sanicish.definitions import Definition, ListenerDef, MiddlewareDef, RouteDef, StaticDef
+from sanicish.exceptions import SanicException
+from sanicish.exchange import Exchange
 from sanicish.handlers import ErrorHandler
 from sanicish.lifecycle import Lifecycle
 from sanicish.log import error_logger, logger
-from sanicish.registry import ErrorDef, ListenerDef, MiddlewareDef, Registry, RouteDef, StaticDef
+from sanicish.registry import Registry
 from sanicish.request import Request
-from sanicish.response import BaseHTTPResponse, HTTPResponse
-from sanicish.router import Route, RouteOptions, Router
+from sanicish.router import Route, Router
 from sanicish.server import AsyncioServer, HttpProtocol, Server, serve
+from sanicish.server.serve import new_loop
 from sanicish.static import static_routes
-from sanicish.streams import EMPTY
 from sanicish.testing import SanicTestClient
 
 __all__ = ["Sanic"]
-
-Definition = RouteDef | StaticDef | MiddlewareDef | ListenerDef | ErrorDef
-Middleware = Callable[..., Any]
 
 
 class Sanic(Registry):
     """An application: its routes, middleware, listeners and settings, and the server that serves it.
 
-    ``name`` may be any string. Settings come from the defaults, ``config``, and the environment (``env_prefix``).
+    ``name`` may be any string. Settings come from the defaults and the environment (``env_prefix``); a ``Config`` of
+    your own is taken as it is, any other mapping is laid over the defaults.
     """
 
     _apps: ClassVar[dict[str, "Sanic"]] = {}
@@ -46,7 +43,7 @@ class Sanic(Registry):
     def __init__(
         self,
         name: str | None = None,
-        config: Config | None = None,
+        config: Config | Mapping[str, Any] | None = None,
         ctx: Any = None,
         error_handler: ErrorHandler | None = None,
         load_env: bool | str = True,
@@ -61,7 +58,7 @@ class Sanic(Registry):
         is_request_stream: bool = True,
     ) -> None:
         self.name = name or "sanicish"
-        self.config = config if config is not None else Config(env_prefix=env_prefix, load_env=load_env)
+        self.config = config if isinstance(config, Config) else Config(config, env_prefix, load_env)
         self.ctx = ctx if ctx is not None else SimpleNamespace()
         self.error_handler = error_handler or ErrorHandler()
         self.request_class = request_class or Request
@@ -74,10 +71,11 @@ class Sanic(Registry):
         self.router = Router()
         self.blueprints: dict[str, Blueprint] = {}
         self.lifecycle = Lifecycle()
-        self._request_middleware: list[Middleware] = []
-        self._early_middleware: list[Middleware] = []
-        self._response_middleware: list[Middleware] = []
+        self.early_middleware: list[Callable[..., Any]] = []
+        self.request_middleware: list[Callable[..., Any]] = []
+        self.response_middleware: list[Callable[..., Any]] = []
         self._server: Server | None = None
+        self._stop_asked = False  # before there was a server to be told
         if register is not False:
             self._apps[self.name] = self
 
@@ -88,15 +86,18 @@ class Sanic(Registry):
 
     @classmethod
     def get_app(cls, name: str | None = None, *, force_create: bool = False) -> "Sanic":
-        """An application by its name, or the only one there is; raises ``SanicException`` for none."""
+        """An application by its name, or the only one there is; raises ``SanicException`` for none.
+
+        ``force_create`` makes one of that name instead.
+        """
         if name is None and len(cls._apps) == 1:
             return next(iter(cls._apps.values()))
-        found = cls._apps.get(name or "")
+        found = cls._apps.get(name) if name is not None else None
         if found is None and force_create:
             return cls(name)
         if found is None:
-            known = ", ".join(cls._apps) or "none"
-            raise SanicException(f"there is no application named {name!r}; there are: {known}")
+            wanted = "no application" if name is None else f"no application named {name!r}"
+            raise SanicException(f"{wanted} can be told from the {len(cls._apps)} known: {', '.join(cls._apps)}")
         return found
 
     @classmethod
@@ -148,27 +149,37 @@ class Sanic(Registry):
         """Take a definition at once."""
         self._apply(definition, None)
 
-    def blueprint(self, blueprint: Blueprint | BlueprintGroup | Iterable[Blueprint], **options: Any) -> None:
-        """Mount a blueprint, a group, or several; ``url_prefix`` replaces its own prefix."""
+    def blueprint(
+        self,
+        blueprint: Blueprint | BlueprintGroup | Iterable[Blueprint | BlueprintGroup],
+        *,
+        url_prefix: str | None = None,
+        version: int | float | str | None = None,
+        strict_slashes: bool | None = None,
+    ) -> None:
+        """Mount a blueprint, a group, or several; what is given here replaces what they say themselves."""
         if isinstance(blueprint, Blueprint | BlueprintGroup):
-            for mounted in blueprint.mounted(**options):
+            for mounted in blueprint.mounted(url_prefix, version, strict_slashes):
                 self._mount(mounted)
         else:
             for one in blueprint:
-                self.blueprint(one, **options)
+                self.blueprint(one, url_prefix=url_prefix, version=version, strict_slashes=strict_slashes)
 
     register_blueprint = blueprint
 
     def _mount(self, mounted: Mounted) -> None:
-        known = self.blueprints.setdefault(mounted.blueprint.name, mounted.blueprint)
-        if known is not mounted.blueprint:
-            raise SanicException(f"a blueprint named {known.name} is mounted already")
+        name = mounted.blueprint.name
+        again = name in self.blueprints
+        if self.blueprints.setdefault(name, mounted.blueprint) is not mounted.blueprint:
+            raise SanicException(f"another blueprint named {name} is mounted already")
         routes: list[Route] = []
         definitions = list(mounted.definitions())
         for definition in definitions:
             if isinstance(definition, RouteDef | StaticDef):
                 routes += self._add_routes(definition)
         for definition in definitions:
+            if isinstance(definition, ListenerDef) and again:
+                continue  # a second place for the routes is no second start of the server
             if not isinstance(definition, RouteDef | StaticDef):
                 self._apply(definition, routes)
 
@@ -177,7 +188,7 @@ class Sanic(Registry):
         if isinstance(definition, RouteDef | StaticDef):
             self._add_routes(definition)
         elif isinstance(definition, MiddlewareDef):
-            self._add_middleware(definition, routes)
+            self._add_middleware(definition, [self] if routes is None else routes)
         elif isinstance(definition, ListenerDef):
             self.lifecycle.add_listener(definition.listener, definition.event)
         else:
@@ -190,7 +201,7 @@ class Sanic(Registry):
             return [route for one in static_routes(definition) for route in self._add_routes(one)]
         uri = definition.uri or "/"
         if definition.version is not None:
-            version = str(definition.version).removeprefix("v")
+            version = str(definition.version).strip("/").removeprefix("v")
             uri = f"{definition.version_prefix}{version}{uri}"
         strict = definition.strict_slashes
         hosts = definition.host if isinstance(definition.host, tuple) else (definition.host,)
@@ -203,7 +214,7 @@ class Sanic(Registry):
                     definition.handler,
                     name=definition.name,
                     host=host,
-                    strict=bool(self.strict_slashes if strict is None else strict),
+                    strict=self.strict_slashes if strict is None else strict,
                     stream=definition.stream,
                     options=definition.options,
                     methods=definition.methods,
@@ -212,19 +223,15 @@ class Sanic(Registry):
                 routes.append(route)
         return routes
 
-    def _add_middleware(self, definition: MiddlewareDef, routes: list[Route] | None) -> None:
-        if routes is not None:
-            for route in routes:
-                if definition.attach_to == "request":
-                    route.request_middleware += (definition.middleware,)
-                else:
-                    route.response_middleware = (definition.middleware, *route.response_middleware)
-        elif definition.attach_to == "response":
-            self._response_middleware.insert(0, definition.middleware)
-        elif definition.before_body:
-            self._early_middleware.append(definition.middleware)
-        else:
-            self._request_middleware.append(definition.middleware)
+    @staticmethod
+    def _add_middleware(definition: MiddlewareDef, where: Sequence["Sanic | Route"]) -> None:
+        for one in where:
+            if definition.attach_to == "response":
+                one.response_middleware.insert(0, definition.middleware)
+            elif definition.before_body:
+                one.early_middleware.append(definition.middleware)
+            else:
+                one.request_middleware.append(definition.middleware)
 
     def url_for(self, view_name: str, **values: Any) -> str:
         """The path of a route by its name, parameters filled in and the rest as query.
@@ -232,7 +239,8 @@ class Sanic(Registry):
         ``_external=True`` with ``_server`` (or ``SERVER_NAME``) and ``_scheme`` gives a whole address, ``_anchor`` a
         fragment, ``_method`` checks that the route has it. Raises ``URLBuildError``.
         """
-        return self.router.url_for(view_name.removeprefix(f"{self.name}."), values, self.config.get("SERVER_NAME"))
+        name = view_name if self.router.by_name(view_name) else view_name.removeprefix(f"{self.name}.")
+        return self.router.url_for(name, values, self.config.get("SERVER_NAME"))
 
     def add_task(self, task: Any, *, name: str | None = None) -> asyncio.Task[Any] | None:
         """Run a coroutine, or a function that makes one (of the app, if it takes it), beside the server.
@@ -243,152 +251,13 @@ class Sanic(Registry):
 
     # Answering
 
-    async def handle(self, exchange: Exchange) -> None:
+    def handle(self, exchange: Exchange) -> Coroutine[Any, Any, None]:
         """Answer one exchange, whatever happens."""
-        request = self.request_class(exchange, self)
-        try:
-            await self._answer(request, exchange)
-        except asyncio.CancelledError:
-            if exchange.outcome is Outcome.COMPLETED:
-                return  # HEAD, whose answer is complete before its handler is
-            if exchange.cancel_reason == "timeout" and not exchange.started:
-                await self._fail(request, exchange, ServiceUnavailable("Response Timeout"))
-                return
-            task = asyncio.current_task()
-            if exchange.cancel_reason is None and task is not None and not task.cancelling():
-                await self._fail(request, exchange, ServerError("something the handler waited for was cancelled"))
-                return
-            raise
-        except ClientDisconnected as error:
-            logger.debug("%s %s: %s", request.method, request.path, error)
-            exchange.abort(Outcome.DISCONNECT)
-        except Exception as error:
-            await self._fail(request, exchange, error)
+        return answer(self, exchange)
 
-    async def _answer(self, request: Request, exchange: Exchange) -> None:
-        head = exchange.head
-        if head.target == b"*":
-            exchange.send_whole(200, None, None, b"")
-            return
-        missing: SanicException | None = None
-        try:
-            host = request.host if self.router.has_hosts else None
-            route, values = self.router.match(head.method, request.path, host)
-        except SanicException as error:
-            missing = error
-        else:
-            request.route = route
-            request.match_info = values
-        response = await self._run(self._early_middleware, request) if self._early_middleware else None
-        if response is None and missing is None:
-            self._take_options(route.options, exchange)
-            if route.stream:
-                request.stream = exchange.body
-                self._limit_stream(request, exchange)
-            elif exchange.body is not EMPTY and not route.options.ignore_body:
-                await request.receive_body()
-        if response is None and self._request_middleware:
-            response = await self._run(self._request_middleware, request)
-        if response is None:
-            if missing is not None:
-                raise missing
-            if route.request_middleware:
-                response = await self._run(route.request_middleware, request)
-            if response is None:
-                response = route.handler(request, **values)
-                if hasattr(response, "__await__"):
-                    response = await response
-        await self._send(request, exchange, response)
-
-    @staticmethod
-    def _take_options(options: RouteOptions, exchange: Exchange) -> None:
-        """What the route says of clocks and cancelling."""
-        if options.shield:
-            exchange.shielded = True
-
-    @staticmethod
-    def _limit_stream(request: Request, exchange: Exchange) -> None:
-        """The size limit of a streamed body; one that the head announces is refused before a byte was read."""
-        assert request.stream is not None and request.route is not None
-        limit = request.route.options.max_body_size
-        if exchange.body is not EMPTY:
-            request.stream.limit(limit if limit is not None else request.stream.request_max_size)
-
-    async def _run(self, middleware: Iterable[Middleware], request: Request) -> Any:
-        """Call request middleware until one answers."""
-        for function in middleware:
-            response = function(request)
-            if hasattr(response, "__await__"):
-                response = await response
-            if response is not None:
-                return response
-        return None
-
-    async def run_response_middleware(self, request: Request, response: Any) -> Any:
+    def run_response_middleware(self, request: Request, response: Any) -> Coroutine[Any, Any, Any]:
         """Let response middleware see, change or replace a response before its head leaves."""
-        own = request.route.response_middleware if request.route is not None else ()
-        for function in (*own, *self._response_middleware):
-            changed = function(request, response)
-            if hasattr(changed, "__await__"):
-                changed = await changed
-            if changed is not None:
-                response = changed
-        return response
-
-    async def _send(self, request: Request, exchange: Exchange, response: Any) -> None:
-        begun = request._response
-        if begun is not None:  # the handler answered by respond()
-            if response is not None and response is not begun:
-                error_logger.error("%s returned a response although it had answered by respond()", request.endpoint)
-            if begun.streaming_fn is not None:
-                await begun.streaming_fn(begun)
-            await begun.eof()
-            return
-        if not isinstance(response, BaseHTTPResponse):
-            response = self._to_response(request, response)
-        if self._response_middleware or (request.route is not None and request.route.response_middleware):
-            response = await self.run_response_middleware(request, response)
-        if isinstance(response, HTTPResponse):
-            response.send_to(exchange)
-        else:
-            await response.stream_to(exchange)
-
-    def _to_response(self, request: Request, value: Any) -> BaseHTTPResponse:
-        raise ServerError(
-            f"Invalid response type {type(value).__name__} from {request.endpoint} (need HTTPResponse or stream())"
-        )
-
-    async def _fail(self, request: Request, exchange: Exchange, error: Exception) -> None:
-        """Answer an error; one that comes after the head can only be shown by cutting the answer."""
-        if exchange.started:
-            self._cut(request, exchange, error)
-            return
-        try:
-            response = await self.error_handler.response(request, error)
-            request._response = None
-            await self._send(request, exchange, response)
-        except asyncio.CancelledError:
-            raise
-        except ClientDisconnected:
-            exchange.abort(Outcome.DISCONNECT)
-        except Exception as failure:
-            self._cut(request, exchange, failure)
-
-    def _cut(self, request: Request, exchange: Exchange, error: Exception) -> None:
-        """End an answer that failed: by a page if nothing of it has left, else without an end."""
-        if not exchange.started:
-            self.error_handler.log(request, error)
-            self.error_handler.default(request, error).send_to(exchange)
-            return
-        ended = exchange.outcome is not None
-        error_logger.error(
-            "%s %s failed %s",
-            request.method,
-            request.path,
-            "after its answer" if ended else "after its answer had begun; it was cut",
-            exc_info=error,
-        )
-        exchange.abort(Outcome.FAILED)
+        return pass_response(self, request, response)
 
     # Being served
 
@@ -406,6 +275,7 @@ class Sanic(Registry):
         port: int | None = None,
         *,
         debug: bool = False,
+        auto_reload: bool | None = None,
         ssl: Any = None,
         sock: Any = None,
         workers: int = 1,
@@ -414,15 +284,27 @@ class Sanic(Registry):
         register_sys_signals: bool = True,
         access_log: bool | None = None,
         unix: str | None = None,
+        reload_dir: Any = None,
+        single_process: bool = False,
         motd: bool = True,
+        stop_event: Any = None,
+        log_config: dict[str, Any] | None = None,
     ) -> None:
-        """Serve until SIGINT or SIGTERM; by default on 127.0.0.1, port 8000."""
+        """Serve until SIGINT, SIGTERM or ``stop()``; by default on 127.0.0.1, port 8000.
+
+        Raises ``OSError`` when the address cannot be had. In a thread that is not the main one
+        ``register_sys_signals=False`` is needed.
+        """
         self.debug = debug
         if self.configure_logging:
-            log.configure(self.log_config)
+            log.configure(self.log_config or log_config)
         if debug:
             for one in (logger, error_logger):
                 one.setLevel(logging.DEBUG)
+        if workers != 1 or auto_reload or reload_dir:
+            logger.warning("one process serves, without reload: workers, auto_reload and reload_dir do nothing yet")
+        if stop_event is not None or log_config is not None:
+            logger.warning("run() no longer takes stop_event and log_config: call stop(), and Sanic(log_config=...)")
         listen = {
             "host": host,
             "port": port,
@@ -438,15 +320,33 @@ class Sanic(Registry):
             if motd and self.config.get("MOTD", True):
                 place = server.url("https" if ssl else "http")
                 logger.info("%s on %s (pid %d, Ctrl-C stops)", self.name, place, os.getpid())
+            if self._stop_asked:
+                server.ask_to_stop()
 
-        serve(self, listen, register_sys_signals=register_sys_signals, access_log=access_log, on_ready=ready)
+        self._server = None
+        self._stop_asked = False
+        self._run_in_main_process("main_process_start")
+        try:
+            serve(self, listen, register_sys_signals=register_sys_signals, access_log=access_log, on_ready=ready)
+        finally:
+            self._server = None
+            self._run_in_main_process("main_process_stop")
 
     go_fast = run
 
+    def _run_in_main_process(self, event: str) -> None:
+        """Call listeners outside of any server, in a loop of their own."""
+        if self.listeners.get(event):
+            with asyncio.Runner(loop_factory=new_loop(self.config)) as runner:
+                runner.run(self.run_listeners(event))
+
     def stop(self) -> None:
-        """Stop the server, gracefully; may be called from any thread."""
-        if self._server is not None:
-            self._server.loop.call_soon_threadsafe(self._server.ask_to_stop)
+        """Stop the server, gracefully; may be called from any thread, and from a listener before it serves."""
+        server = self._server
+        if server is None:
+            self._stop_asked = True
+        elif not server.loop.is_closed():
+            server.loop.call_soon_threadsafe(server.ask_to_stop)
 
     async def create_server(
         self,
@@ -460,29 +360,37 @@ class Sanic(Registry):
         backlog: int = 100,
         access_log: bool | None = None,
         unix: str | None = None,
-        return_asyncio_server: bool = True,
+        return_asyncio_server: bool = False,
         asyncio_server_kwargs: dict[str, Any] | None = None,
     ) -> AsyncioServer:
-        """A server inside the loop that runs now; it serves at once unless ``start_serving=False`` is among
-        ``asyncio_server_kwargs``."""
+        """A server inside the loop that runs now, whatever ``return_asyncio_server`` says.
+
+        It serves at once unless ``start_serving=False`` is among ``asyncio_server_kwargs``; the others go to
+        ``loop.create_server``. Raises ``OSError`` when the address cannot be had.
+        """
         self.debug = debug
         options = dict(asyncio_server_kwargs or {})
         at_once = options.pop("start_serving", True)
         server = self._server = Server(self, access_log=access_log)
 
         async def start() -> None:
-            await self.run_listeners("before_server_start")
-            await server.start(
-                host,
-                port,
-                unix=unix,
-                sock=sock,
-                ssl=ssl,
-                backlog=backlog,
-                protocol=protocol or HttpProtocol,
-                **options,
-            )
-            await self.run_listeners("after_server_start")
+            try:
+                await self.run_listeners("before_server_start")
+                await server.start(
+                    host,
+                    port,
+                    unix=unix,
+                    sock=sock,
+                    ssl=ssl,
+                    backlog=backlog,
+                    protocol=protocol or HttpProtocol,
+                    **options,
+                )
+                await self.run_listeners("after_server_start")
+            except BaseException:
+                await server.stop(0)
+                await self.run_listeners("after_server_stop")
+                raise
 
         asyncio_server = AsyncioServer(server, start)
         if at_once:

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
-from sanicish.registry import ErrorDef, ListenerDef, MiddlewareDef, Registry, RouteDef, StaticDef
+from sanicish.definitions import Definition, RouteDef, StaticDef
+from sanicish.registry import Registry
 
 __all__ = ["Blueprint", "BlueprintGroup", "Mounted"]
 
-Definition = RouteDef | StaticDef | MiddlewareDef | ListenerDef | ErrorDef
+Version = int | float | str | None
+
+DEFAULT_PREFIX = "/v"
 
 
 class Blueprint(Registry):
@@ -22,9 +25,9 @@ class Blueprint(Registry):
         name: str,
         url_prefix: str | None = None,
         host: str | Iterable[str] | None = None,
-        version: int | float | str | None = None,
+        version: Version = None,
         strict_slashes: bool | None = None,
-        version_prefix: str = "/v",
+        version_prefix: str = DEFAULT_PREFIX,
     ) -> None:
         self.name = name
         self.url_prefix = _tidy(url_prefix)
@@ -39,39 +42,34 @@ class Blueprint(Registry):
 
     def apply(self, definition: Definition) -> None:
         """Keep a definition until the blueprint is mounted."""
-        if isinstance(definition, RouteDef):
-            definition = replace(
-                definition,
-                name=f"{self.name}.{definition.name}",
-                host=definition.host if definition.host is not None else self.host,
-                version=definition.version if definition.version is not None else self.version,
-                version_prefix=self.version_prefix if definition.version is None else definition.version_prefix,
-            )
-        elif isinstance(definition, StaticDef):
-            name = definition.options.get("name", "static")
-            definition = replace(
-                definition,
-                options={**definition.options, "name": name if "." in name else f"{self.name}.{name}"},
-            )
         self.definitions.append(definition)
 
-    def mounted(self, **options: Any) -> "Iterator[Mounted]":
-        """What is to be applied to the application: this blueprint under its prefix, or the one in ``options``."""
-        prefix = _tidy(options.get("url_prefix"))
-        yield Mounted(self, self.url_prefix if prefix is None else prefix, ())
+    def mounted(
+        self, url_prefix: str | None = None, version: Version = None, strict_slashes: bool | None = None
+    ) -> "Iterator[Mounted]":
+        """What is to be applied to the application; what is given here replaces the blueprint's own."""
+        yield Mounted(
+            self,
+            _first(_tidy(url_prefix), self.url_prefix, ""),
+            _first(version, self.version),
+            self.version_prefix,
+            _first(strict_slashes, self.strict_slashes),
+            (),
+        )
 
     @staticmethod
     def group(
-        *blueprints: "Blueprint | BlueprintGroup | Iterable[Blueprint]",
-        url_prefix: str | None = None,
-        version: int | float | str | None = None,
+        *blueprints: "Blueprint | BlueprintGroup | Iterable[Blueprint | BlueprintGroup]",
+        url_prefix: str | None = "",
+        version: Version = None,
         strict_slashes: bool | None = None,
+        version_prefix: str = DEFAULT_PREFIX,
     ) -> "BlueprintGroup":
         """Blueprints under a common prefix."""
         members: list[Blueprint | BlueprintGroup] = []
         for one in blueprints:
             members += (one,) if isinstance(one, Blueprint | BlueprintGroup) else one
-        return BlueprintGroup(members, url_prefix, version, strict_slashes)
+        return BlueprintGroup(members, url_prefix, version, strict_slashes, version_prefix)
 
 
 class BlueprintGroup:
@@ -80,15 +78,17 @@ class BlueprintGroup:
     def __init__(
         self,
         members: Iterable["Blueprint | BlueprintGroup"] = (),
-        url_prefix: str | None = None,
-        version: int | float | str | None = None,
+        url_prefix: str | None = "",
+        version: Version = None,
         strict_slashes: bool | None = None,
+        version_prefix: str = DEFAULT_PREFIX,
     ) -> None:
         self.blueprints = list(members)
         self.url_prefix = _tidy(url_prefix)
         self.version = version
         self.strict_slashes = strict_slashes
-        self._middleware = Blueprint("group")
+        self.version_prefix = version_prefix
+        self._shared = Blueprint("group")
 
     def append(self, blueprint: "Blueprint | BlueprintGroup") -> None:
         """Add one more."""
@@ -105,70 +105,72 @@ class BlueprintGroup:
 
     def middleware(self, *args: Any, **kwargs: Any) -> Any:
         """Decorate a middleware for all routes of the group."""
-        return self._middleware.middleware(*args, **kwargs)
+        return self._shared.middleware(*args, **kwargs)
 
     def on_request(self, *args: Any, **kwargs: Any) -> Any:
         """Decorate a request middleware for all routes of the group."""
-        return self._middleware.on_request(*args, **kwargs)
+        return self._shared.on_request(*args, **kwargs)
 
     def on_response(self, *args: Any, **kwargs: Any) -> Any:
         """Decorate a response middleware for all routes of the group."""
-        return self._middleware.on_response(*args, **kwargs)
+        return self._shared.on_response(*args, **kwargs)
 
     def exception(self, *exceptions: Any) -> Any:
         """Decorate an exception handler for all routes of the group."""
-        return self._middleware.exception(*exceptions)
+        return self._shared.exception(*exceptions)
 
-    def mounted(self, **options: Any) -> "Iterator[Mounted]":
+    def mounted(
+        self, url_prefix: str | None = None, version: Version = None, strict_slashes: bool | None = None
+    ) -> "Iterator[Mounted]":
         """What is to be applied to the application, each blueprint under its whole prefix."""
-        prefix = _tidy(options.get("url_prefix"))
-        own = self.url_prefix if prefix is None else prefix
+        prefix = _first(_tidy(url_prefix), self.url_prefix, "")
         for member in self.blueprints:
-            for mounted in member.mounted():
-                yield Mounted(
-                    mounted.blueprint,
-                    (own or "") + (mounted.prefix or ""),
-                    (*self._middleware.definitions, *mounted.shared),
-                    mounted.version if mounted.version is not None else self.version,
-                    mounted.strict_slashes if mounted.strict_slashes is not None else self.strict_slashes,
+            for one in member.mounted():
+                yield one._replace(
+                    prefix=prefix + one.prefix,
+                    version=_first(one.version, version, self.version),
+                    version_prefix=_prefix(one.version_prefix, self.version_prefix),
+                    strict_slashes=_first(one.strict_slashes, strict_slashes, self.strict_slashes),
+                    shared=(*self._shared.definitions, *one.shared),
                 )
 
 
-class Mounted:
-    """A blueprint and where it is put."""
+class Mounted(NamedTuple):
+    """A blueprint and where it is put; ``shared`` is what its groups were told for it."""
 
-    __slots__ = ("blueprint", "prefix", "shared", "strict_slashes", "version")
-
-    def __init__(
-        self,
-        blueprint: Blueprint,
-        prefix: str | None,
-        shared: tuple[Definition, ...],
-        version: int | float | str | None = None,
-        strict_slashes: bool | None = None,
-    ) -> None:
-        self.blueprint = blueprint
-        self.prefix = prefix
-        self.shared = shared
-        self.version = version if version is not None else blueprint.version
-        self.strict_slashes = strict_slashes if strict_slashes is not None else blueprint.strict_slashes
+    blueprint: Blueprint
+    prefix: str
+    version: Version
+    version_prefix: str
+    strict_slashes: bool | None
+    shared: tuple[Definition, ...]
 
     def definitions(self) -> Iterator[Definition]:
-        """Every definition as the application takes it."""
+        """Every definition as the application takes it: under the blueprint's name, with what it leaves open filled."""
+        name = self.blueprint.name
         yield from self.shared
         for definition in self.blueprint.definitions:
-            if isinstance(definition, RouteDef):
+            if isinstance(definition, RouteDef | StaticDef):
                 definition = replace(
                     definition,
-                    uri=(self.prefix or "") + definition.uri or "/",
-                    version=definition.version if definition.version is not None else self.version,
-                    strict_slashes=(
-                        definition.strict_slashes if definition.strict_slashes is not None else self.strict_slashes
-                    ),
+                    name=f"{name}.{definition.name.removeprefix(f'{name}.')}",
+                    uri=self.prefix + definition.uri or "/",
+                    host=_first(definition.host, self.blueprint.host),
+                    version=_first(definition.version, self.version),
+                    version_prefix=_prefix(definition.version_prefix, self.version_prefix),
+                    strict_slashes=_first(definition.strict_slashes, self.strict_slashes),
                 )
-            elif isinstance(definition, StaticDef):
-                definition = replace(definition, uri=(self.prefix or "") + definition.uri)
             yield definition
+
+
+def _first(*values: Any) -> Any:
+    """The first that is not ``None``."""
+    return next((value for value in values if value is not None), None)
+
+
+def _prefix(inner: str, outer: str) -> str:
+    """What stands before the version: the inner one's own, if it has one."""
+    return inner if inner != DEFAULT_PREFIX else outer
 
 
 def _tidy(prefix: str | None) -> str | None:

@@ -1,20 +1,33 @@
-"""The command line: ``sanicish module:app``."""
+"""The command line: ``sanicish module:app``. It knows where an application is found, and nothing of how it is served."""
 
 import argparse
 import importlib
 import importlib.metadata
-import importlib.util
+import inspect
+import socket
+import ssl
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from sanicish.app import Sanic
+from sanicish.log import LOGGING_CONFIG_DEFAULTS
+from sanicish.server.serve import tls_context
 
-__all__ = ["load_app", "main"]
+__all__ = ["CommandError", "load_app", "main"]
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+class CommandError(Exception):
+    """What the command cannot do, in one sentence."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (--help tells more)\n")
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
         prog="sanicish",
         description="Serve a sanicish application.",
         epilog="Settings are also read from SANICISH_* in the environment, for example SANICISH_KEEP_ALIVE_TIMEOUT=30.",
@@ -23,89 +36,165 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--factory", action="store_true", help="the name is a function that returns the application")
     parser.add_argument("-v", "--version", action="version", version=f"sanicish {_version()}")
     where = parser.add_argument_group("where to listen")
-    where.add_argument("-H", "--host", help="address to listen on (default 127.0.0.1)")
-    where.add_argument("-p", "--port", type=int, help="port to listen on, 0 for a free one (default 8000)")
+    where.add_argument("-H", "--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
+    where.add_argument("-p", "--port", type=_port, default=8000, help="0 is any free port (default %(default)s)")
     where.add_argument("-u", "--unix", "--uds", metavar="PATH", help="listen on a unix socket instead")
-    where.add_argument("--backlog", type=int, default=100, help="connections the kernel may hold (default 100)")
+    where.add_argument("--fd", type=int, metavar="N", help="listen on a socket that was inherited as descriptor N")
+    where.add_argument("--backlog", type=int, default=100, help="connections the kernel may hold (default %(default)s)")
     where.add_argument("--cert", "--certfile", metavar="FILE", help="TLS certificate chain")
     where.add_argument("--key", "--keyfile", metavar="FILE", help="TLS private key")
     how = parser.add_argument_group("how to run")
     how.add_argument("--debug", action="store_true", help="tracebacks on error pages, more in the log")
     how.add_argument("--access-log", "--access-logs", action=argparse.BooleanOptionalAction, help="log each request")
+    how.add_argument(
+        "--log-level", choices=("debug", "info", "warning", "error", "critical"), help="least to be logged"
+    )
     how.add_argument("--motd", action=argparse.BooleanOptionalAction, default=True, help="say where it listens")
     return parser
 
 
+def _port(text: str) -> int:
+    if text.isascii() and text.isdigit() and int(text) < 65_536:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no port; ports are 0 to 65535")
+
+
 def _version() -> str:
-    return importlib.metadata.version("sanicish")
+    try:
+        return importlib.metadata.version("sanicish")
+    except importlib.metadata.PackageNotFoundError:  # run from its source
+        return "(not installed)"
 
 
 def load_app(name: str, factory: bool = False) -> Sanic:
-    """The application that a name on the command line means; raises ``LookupError`` with a sentence if there is none."""
-    module_name, colon, attribute = name.partition(":")
-    if module_name.endswith(".py") or "/" in module_name:
-        module = _load_file(Path(module_name))
+    """The application that a name on the command line means; raises ``CommandError`` if there is none.
+
+    An error inside the module that is loaded comes out as it is.
+    """
+    place, _, attribute = name.partition(":")
+    if place.endswith(".py") or "/" in place:
+        module = _load_file(Path(place))
     else:
-        sys.path.insert(0, str(Path.cwd()))
-        if not colon and not importlib.util.find_spec(module_name.partition(".")[0]):
-            raise LookupError(f"there is no module named {module_name}")
-        module = _load_module(module_name)
-        if module is None and not colon and "." in module_name:
-            module_name, _, attribute = module_name.rpartition(".")
-            module = _load_module(module_name)
-        if module is None:
-            raise LookupError(f"there is no module named {module_name}")
-    found: Any = module
+        module, attribute = _load_named(place, attribute)
+    found = module
     for part in (attribute or "app").split("."):
         try:
             found = getattr(found, part)
         except AttributeError:
-            raise LookupError(f"{module_name} has no {attribute or 'app'}") from None
-    if factory or (callable(found) and not isinstance(found, Sanic)):
-        found = found()
-    if not isinstance(found, Sanic):
-        raise LookupError(f"{name} is a {type(found).__name__}, not a Sanic application")
-    return found
+            raise CommandError(f"{place} has no {attribute or 'app'}") from None
+    if isinstance(found, Sanic) and not factory:
+        return found
+    if not _is_factory(found):
+        wanted = "a function without arguments that makes an application" if factory else "an application"
+        raise CommandError(f"{name} is a {type(found).__name__}, not {wanted}")
+    made = found()
+    if not isinstance(made, Sanic):
+        raise CommandError(f"{name}() is a {type(made).__name__}, not an application")
+    return made
 
 
-def _load_module(name: str) -> Any:
+def _is_factory(found: Any) -> bool:
+    """Whether it can be called without arguments."""
+    try:
+        inspect.signature(found).bind()
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _load_named(place: str, attribute: str) -> tuple[Any, str]:
+    """The module of ``module`` or ``module.attribute``, and the attribute."""
+    if not all(part.isidentifier() for part in place.split(".")):
+        raise CommandError(f"{place!r} cannot be the name of a module")
+    sys.path.insert(0, str(Path.cwd()))
+    module = _import(place)
+    if module is None and not attribute and "." in place:
+        inner, _, attribute = place.rpartition(".")
+        module = _import(inner)
+    if module is None:
+        raise CommandError(f"there is no module named {place}")
+    return module, attribute
+
+
+def _import(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
+        if error.name is not None and f"{name}.".startswith(f"{error.name}."):
             return None
         raise  # the module is there, but something that it imports is not
 
 
 def _load_file(path: Path) -> Any:
     if not path.is_file():
-        raise LookupError(f"there is no file {path}")
+        raise CommandError(f"there is no file {path}")
     sys.path.insert(0, str(path.parent.resolve()))
-    return importlib.import_module(path.stem)
+    module = importlib.import_module(path.stem)
+    if Path(module.__file__ or "").resolve() != path.resolve():
+        raise CommandError(f"{path} cannot be loaded: another module is named {path.stem} already")
+    return module
+
+
+def _tls(cert: str | None, key: str | None) -> ssl.SSLContext | None:
+    if not cert and not key:
+        return None
+    if not cert or not key:
+        raise CommandError("--cert and --key go together")
+    for name in (cert, key):
+        if not Path(name).is_file():
+            raise CommandError(f"there is no file {name}")
+    try:
+        return tls_context({"cert": cert, "key": key})
+    except OSError as error:  # SSLError is one
+        raise CommandError(f"cannot use the certificate {cert} with the key {key}: {_reason(error)}") from None
+
+
+def _inherited(descriptor: int | None) -> socket.socket | None:
+    try:
+        return None if descriptor is None else socket.socket(fileno=descriptor)
+    except OSError as error:
+        raise CommandError(f"descriptor {descriptor} is no socket: {_reason(error)}") from None
+
+
+def _reason(error: OSError) -> str:
+    """The last part of it: what comes before names the address once more."""
+    return (error.strerror or str(error)).rpartition(": ")[2]
+
+
+def _set_level(app: Sanic, level: str) -> None:
+    config = app.log_config or LOGGING_CONFIG_DEFAULTS
+    loggers = {name: {**said, "level": level.upper()} for name, said in config.get("loggers", {}).items()}
+    app.log_config = {**config, "loggers": loggers}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; returns its exit code: 0, or 1 with one line on standard error."""
+    """Run the command; gives its exit code: 0, or 1 with one line on standard error."""
     options = _parser().parse_args(arguments)
     try:
+        context = _tls(options.cert, options.key)
+        sock = _inherited(options.fd)
         app = load_app(options.app, options.factory)
-        if bool(options.cert) != bool(options.key):
-            raise LookupError("--cert and --key go together")
+    except CommandError as error:
+        print(f"sanicish: {error}", file=sys.stderr)
+        return 1
+    if options.log_level:
+        _set_level(app, options.log_level)
+    try:
         app.run(
             options.host,
             options.port,
             debug=options.debug,
-            ssl={"cert": options.cert, "key": options.key} if options.cert else None,
+            ssl=context,
             unix=options.unix,
+            sock=sock,
             backlog=options.backlog,
             access_log=options.access_log,
             motd=options.motd,
         )
-    except LookupError as error:
-        print(f"sanicish: {error.args[0]}", file=sys.stderr)
-        return 1
     except OSError as error:
-        place = options.unix or f"{options.host or '127.0.0.1'}:{8000 if options.port is None else options.port}"
-        print(f"sanicish: cannot listen on {place}: {error.strerror or error}", file=sys.stderr)
+        if hasattr(error, "__notes__"):
+            raise  # not the address but a listener failed, and it has said which
+        place = options.unix or (f"descriptor {options.fd}" if sock else f"{options.host}:{options.port}")
+        print(f"sanicish: cannot listen on {place}: {_reason(error)}", file=sys.stderr)
         return 1
     return 0

@@ -5,7 +5,7 @@ Sizes are bytes, times are seconds; ``None`` switches a limit or a clock off.
 
 import os
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +25,7 @@ DEFAULTS: dict[str, Any] = {
     "REQUEST_MAX_PIPELINED": 16,  # heads waiting behind the one that is answered
     "REQUEST_TIMEOUT": 60,  # from the first byte of a head to its last; absolute
     "REQUEST_IDLE_TIMEOUT": 60,  # a body that does not move
+    "REQUEST_MIN_RATE": 240,  # bytes a second of a body that is awaited as a whole
     "REQUEST_ID_HEADER": "X-Request-ID",
     # responses
     "RESPONSE_TIMEOUT": 60,  # until the answer starts; never applies to a stream that has begun
@@ -60,6 +61,8 @@ DEFAULTS: dict[str, Any] = {
     "AUTO_RELOAD": False,
 }
 
+_TEXT = frozenset({"FORWARDED_SECRET"})  # never read as a number or truth: 0123 is not 123
+
 _TRUE = frozenset({"y", "yes", "yep", "yup", "t", "true", "on", "enable", "enabled"})
 _FALSE = frozenset({"n", "no", "f", "false", "off", "disable", "disabled"})
 
@@ -91,7 +94,7 @@ class Limits(NamedTuple):
 
 
 class Clocks(NamedTuple):
-    """How long each thing may take, in seconds; ``None`` is for ever."""
+    """How long each thing may take, in seconds, and how slow a body may be, in bytes a second; ``None`` is off."""
 
     head: float | None
     body_idle: float | None
@@ -101,10 +104,15 @@ class Clocks(NamedTuple):
     keep_alive: float | None
     linger: float | None
     close: float | None
+    body_rate: float | None
 
 
 class Config(dict[str, Any]):
-    """Settings by name, as attributes or as items; an unknown attribute raises ``AttributeError``."""
+    """Settings by name, as attributes or as items; an unknown attribute raises ``AttributeError``.
+
+    They come from Sanic's defaults, then the mapping ``defaults``, then the environment, then upper-case keywords; the
+    later one wins. ``converters`` read the text of the environment before we do, or raise ``ValueError``.
+    """
 
     def __init__(
         self,
@@ -112,8 +120,12 @@ class Config(dict[str, Any]):
         env_prefix: str | None = "SANICISH_",
         load_env: bool | str = True,
         keep_alive: bool | None = None,
+        *,
+        converters: Iterable[Callable[[str], Any]] = (),
+        **settings: Any,
     ) -> None:
         super().__init__(DEFAULTS)
+        object.__setattr__(self, "_converters", list(converters))
         self.update(defaults or {})
         if keep_alive is not None:
             self["KEEP_ALIVE"] = keep_alive
@@ -121,6 +133,10 @@ class Config(dict[str, Any]):
             env_prefix = load_env
         if load_env and env_prefix:
             self.load_environment_vars(env_prefix)
+        for name, value in settings.items():
+            if not name.isupper():
+                raise TypeError(f"Config takes settings in upper case, not {name!r}")
+            self[name] = value
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -133,9 +149,22 @@ class Config(dict[str, Any]):
 
     def load_environment_vars(self, prefix: str = "SANICISH_") -> None:
         """Take every ``PREFIX_NAME=value`` of the environment, read as number, truth, ``none`` or text."""
-        for name, text in os.environ.items():
-            if name.startswith(prefix):
-                self[name[len(prefix) :]] = _convert(text)
+        for variable, text in os.environ.items():
+            name = variable.removeprefix(prefix)
+            if name.isupper() and variable.startswith(prefix):
+                self[name] = text if name in _TEXT else self._read(text)
+
+    def register_type(self, converter: Callable[[str], Any]) -> None:
+        """Let a function read the text of the environment before all others do; ``ValueError`` leaves it to them."""
+        self._converters.append(converter)
+
+    def _read(self, text: str) -> Any:
+        for converter in reversed(self._converters):
+            try:
+                return converter(text)
+            except ValueError:
+                pass
+        return _convert(text)
 
     def from_object(self, source: object) -> None:
         """Take the upper-case attributes of an object."""
@@ -144,10 +173,11 @@ class Config(dict[str, Any]):
     def from_pyfile(self, path: str | os.PathLike[str]) -> bool:
         """Run a Python file and take its upper-case names; raises ``LoadFileException`` or ``PyFileError``."""
         module = types.ModuleType("config")
+        module.__file__ = str(path)
         try:
             source = Path(path).read_text("utf-8")
-        except OSError as error:
-            raise LoadFileException(f"could not load config file {path}: {error.strerror}") from error
+        except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a NUL in the path
+            raise LoadFileException(f"could not load config file {path}: {error}") from error
         try:
             exec(compile(source, str(path), "exec"), module.__dict__)
         except Exception as error:
@@ -195,4 +225,5 @@ class Config(dict[str, Any]):
             keep_alive=self["KEEP_ALIVE_TIMEOUT"] if self["KEEP_ALIVE"] else 0,
             linger=self["LINGER_TIMEOUT"],
             close=self["GRACEFUL_TCP_CLOSE_TIMEOUT"],
+            body_rate=self["REQUEST_MIN_RATE"],
         )

@@ -7,6 +7,13 @@ __all__ = ["HTTP_METHODS", "STATUS_CODES", "has_message_body", "reason"]
 HTTP_METHODS = ("GET", "POST", "PUT", "HEAD", "OPTIONS", "PATCH", "DELETE")
 
 STATUS_CODES: dict[int, bytes] = {status.value: status.phrase.encode() for status in HTTPStatus}
+# As RFC 9110 names them; Python before 3.13 has the names of RFC 7231.
+STATUS_CODES |= {
+    413: b"Content Too Large",
+    414: b"URI Too Long",
+    416: b"Range Not Satisfiable",
+    422: b"Unprocessable Content",
+}
 
 
 def reason(status: int) -> str:

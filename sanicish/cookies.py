@@ -1,18 +1,41 @@
 """Cookies in both directions (RFC 6265)."""
 
 import re
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Iterator, Mapping, MutableMapping
+from datetime import UTC, datetime
 from email.utils import format_datetime
-from http.cookies import Morsel, SimpleCookie
 from typing import Any
 
-from sanicish.headers import check_field
+from sanicish.headers import is_field_name, is_field_value
 
-__all__ = ["Cookie", "CookieJar", "parse_cookies"]
+__all__ = ["Cookie", "CookieJar", "RequestCookies", "parse_cookies"]
 
-_ESCAPED = re.compile(r"\\([0-3][0-7][0-7]|.)")
-_coder = SimpleCookie()
+# What may stand in a value as it is: RFC 6265 4.1.1, cookie-octet.
+_PLAIN = re.compile(r"[!#-+\--:<-\[\]-~]*")
+_ESCAPED = re.compile(r"\\([0-3][0-7][0-7]|.)", re.DOTALL)
+_QUOTED = {code: f"\\{code:03o}" for code in (*range(0x20), ord(","), ord(";"), *range(0x7F, 0x100))} | {
+    ord('"'): '\\"',
+    ord("\\"): "\\\\",
+}
+
+_ATTRIBUTES = {
+    "path": "Path",
+    "domain": "Domain",
+    "max-age": "Max-Age",
+    "expires": "Expires",
+    "secure": "Secure",
+    "httponly": "HttpOnly",
+    "samesite": "SameSite",
+    "partitioned": "Partitioned",
+}
+_FLAGS = frozenset({"secure", "httponly", "partitioned"})
+
+
+def _quote(text: str) -> str:
+    """A value as it is sent: what may not stand in a cookie is escaped, by the bytes of its UTF-8."""
+    if _PLAIN.fullmatch(text) is not None:
+        return text
+    return f'"{text.encode().decode("latin-1").translate(_QUOTED)}"'
 
 
 def _unescape(match: re.Match[str]) -> str:
@@ -20,97 +43,188 @@ def _unescape(match: re.Match[str]) -> str:
     return chr(int(code, 8)) if len(code) == 3 else code
 
 
+def _decode(text: str) -> str:
+    """Fields are read as latin-1; what scripts put into cookies is UTF-8."""
+    try:
+        return text if text.isascii() else text.encode("latin-1").decode()
+    except UnicodeError:
+        return text
+
+
 def parse_cookies(header: str) -> dict[str, str]:
     """The cookies of a ``Cookie`` header; of two with one name the first counts, as browsers send the closer one first."""
     cookies: dict[str, str] = {}
     for part in header.split(";"):
         name, equals, value = part.partition("=")
-        name = name.strip()
+        # Blanks of HTTP only: what else strip() takes off would let a script forge the name of a __Host- cookie.
+        name = _decode(name.strip(" \t"))
         if not equals or not name or name in cookies:
             continue
-        value = value.strip()
+        value = value.strip(" \t")
         if len(value) >= 2 and value[0] == value[-1] == '"':
             value = _ESCAPED.sub(_unescape, value[1:-1])
-        cookies[name] = value
+        cookies[name] = _decode(value)
     return cookies
 
 
-class Cookie(Morsel[str]):
-    """One cookie to set; its attributes (``path``, ``domain``, ``max-age``, ``expires``, ``secure``, ``httponly``,
-    ``samesite``) are items. Raises ``ValueError`` for what could not be sent."""
+class RequestCookies(dict[str, str]):
+    """The cookies of a request, by name."""
 
-    def __init__(self, name: str, value: object) -> None:
-        super().__init__()
-        text, coded = _coder.value_encode(str(value))
-        check_field("Set-Cookie", coded)
-        self.set(name, text, coded)
-        self["path"] = "/"
+    def getlist(self, name: str, default: Any = None) -> Any:
+        """The value of this name, in a list."""
+        return [self[name]] if name in self else default
+
+
+def _late() -> RuntimeError:
+    return RuntimeError("the head of this answer has left; its cookies cannot change any more")
+
+
+class Cookie(MutableMapping[str, Any]):
+    """One cookie to set: ``key``, ``value``, and its attributes as items.
+
+    ``path``, ``domain``, ``max-age`` (seconds), ``expires`` (a datetime, UTC if it names no zone, or text), ``secure``,
+    ``httponly``, ``samesite``, ``partitioned``; ``None`` or False takes one away. Raises ``ValueError`` for what could
+    not be sent, ``KeyError`` for an unknown attribute.
+    """
+
+    __slots__ = ("_attributes", "_coded", "_frozen", "_value", "key")
+
+    def __init__(self, key: str, value: object) -> None:
+        if not isinstance(key, str) or not is_field_name(key):
+            raise ValueError(f"not the name of a cookie: {key!r}")
+        self.key = key
+        self._frozen = False
+        self._attributes: dict[str, Any] = {"path": "/"}
+        self.value = value
+
+    @property
+    def value(self) -> str:
+        """The value, as it was given."""
+        return self._value
+
+    @value.setter
+    def value(self, value: object) -> None:
+        if self._frozen:
+            raise _late()
+        self._value = str(value)
+        self._coded = _quote(self._value)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._attributes[_attribute(name)]
 
     def __setitem__(self, name: str, value: Any) -> None:
-        if name.lower() == "expires" and isinstance(value, datetime):
-            value = format_datetime(value, usegmt=True) if value.tzinfo else value.strftime("%a, %d %b %Y %H:%M:%S GMT")
-        if isinstance(value, str):
-            check_field("Set-Cookie", value)
-            if ";" in value:
-                raise ValueError(f"a cookie attribute cannot hold a semicolon: {value!r}")
-        super().__setitem__(name.replace("_", "-"), value)
+        if self._frozen:
+            raise _late()
+        name = _attribute(name)
+        if value is None or value is False or (name in _FLAGS and not value):
+            self._attributes.pop(name, None)
+        else:
+            self._attributes[name] = _check(name, value)
 
-    def encode(self) -> str:
-        """The value of its ``Set-Cookie`` field."""
-        return self.OutputString()
+    def __delitem__(self, name: str) -> None:
+        if self._frozen:
+            raise _late()
+        del self._attributes[_attribute(name)]
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._attributes)
 
-class CookieJar:
-    """The cookies a response sets: ``jar["name"] = "value"``, then ``jar["name"]["max-age"] = 60``; ``del`` expires one."""
+    def __len__(self) -> int:
+        return len(self._attributes)
 
-    def __init__(self) -> None:
-        self._cookies: dict[tuple[str, str, str], Cookie] = {}
-        self._frozen = False
+    def __repr__(self) -> str:
+        return f"<Cookie: {self.encode()}>"
 
     def freeze(self) -> None:
         """Refuse every change from now on: the head has left."""
         self._frozen = True
 
+    def encode(self) -> str:
+        """The value of its ``Set-Cookie`` field."""
+        parts = [f"{self.key}={self._coded}"]
+        for name, spelled in _ATTRIBUTES.items():
+            if name in self._attributes:
+                parts.append(spelled if name in _FLAGS else f"{spelled}={self._attributes[name]}")
+        return "; ".join(parts)
+
+
+def _attribute(name: str) -> str:
+    name = name.lower().replace("_", "-")
+    if name not in _ATTRIBUTES:
+        raise KeyError(f"a cookie has no attribute {name!r}")
+    return name
+
+
+def _check(name: str, value: Any) -> Any:
+    """An attribute as it is sent; raises ``ValueError`` or ``TypeError`` if it cannot be."""
+    if name in _FLAGS:
+        return True
+    if name == "max-age":
+        return str(int(value))
+    if name == "samesite":
+        if str(value).lower() not in ("strict", "lax", "none"):
+            raise ValueError(f"samesite is Strict, Lax or None, not {value!r}")
+        return str(value).capitalize()
+    if name == "expires":
+        if isinstance(value, datetime):
+            value = format_datetime(value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC), usegmt=True)
+        elif not isinstance(value, str):
+            raise TypeError(f"expires is a datetime, not {type(value).__name__}")
+    text = str(value)
+    if ";" in text or not is_field_value(text):
+        raise ValueError(f"a cookie cannot have the {name} {text!r}")
+    return text
+
+
+class CookieJar(Mapping[str, Cookie]):
+    """The cookies a response sets: ``jar["name"] = "value"``, then ``jar["name"]["max-age"] = 60``; ``del`` expires one.
+
+    One name may be set for several paths and domains; ``cookies`` is all of them.
+    """
+
+    def __init__(self) -> None:
+        self.cookies: list[Cookie] = []
+        self._frozen = False
+
+    def freeze(self) -> None:
+        """Refuse every change from now on: the head has left."""
+        self._frozen = True
+        for cookie in self.cookies:
+            cookie.freeze()
+
     def _put(self, cookie: Cookie) -> Cookie:
         if self._frozen:
-            raise RuntimeError("the head of this answer has left; its cookies cannot change any more")
-        self._cookies[cookie.key, str(cookie["path"]), str(cookie["domain"])] = cookie
+            raise _late()
+        place = _place(cookie)
+        self.cookies = [other for other in self.cookies if _place(other) != place]
+        self.cookies.append(cookie)
         return cookie
-
-    def _find(self, name: str) -> Cookie | None:
-        return next((cookie for cookie in self._cookies.values() if cookie.key == name), None)
 
     def __getitem__(self, name: str) -> Cookie:
-        cookie = self._find(name)
-        if cookie is None:
-            raise KeyError(name)
-        return cookie
+        for cookie in self.cookies:
+            if cookie.key == name:
+                return cookie
+        raise KeyError(name)
 
     def __setitem__(self, name: str, value: object) -> None:
-        for key in [key for key in self._cookies if key[0] == name]:
-            del self._cookies[key]
-        self._put(Cookie(name, value))
+        if name in self:
+            self[name].value = value
+        else:
+            self._put(Cookie(name, value))
 
     def __delitem__(self, name: str) -> None:
         self.delete_cookie(name)
 
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self._find(name) is not None
-
-    def __iter__(self) -> Iterator[Cookie]:
-        return iter(self._cookies.values())
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys(cookie.key for cookie in self.cookies))
 
     def __len__(self) -> int:
-        return len(self._cookies)
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """The cookie of this name."""
-        return self._find(name) or default
+        return len({cookie.key for cookie in self.cookies})
 
     def add_cookie(
         self,
         key: str,
-        value: str,
+        value: object,
         *,
         path: str = "/",
         domain: str | None = None,
@@ -119,27 +233,31 @@ class CookieJar:
         expires: datetime | str | None = None,
         httponly: bool = False,
         samesite: str | None = "Lax",
+        partitioned: bool = False,
     ) -> Cookie:
         """Set a cookie with all its attributes (Sanic 23's call and defaults); ``max_age`` is seconds."""
         cookie = Cookie(key, value)
-        cookie["path"] = path
-        if domain is not None:
-            cookie["domain"] = domain
-        if max_age is not None:
-            cookie["max-age"] = str(int(max_age))
-        if expires is not None:
-            cookie["expires"] = expires
-        if samesite is not None:
-            cookie["samesite"] = samesite
-        cookie["secure"] = secure
-        cookie["httponly"] = httponly
+        cookie.update(
+            path=path,
+            domain=domain,
+            secure=secure,
+            max_age=max_age,
+            expires=expires,
+            httponly=httponly,
+            samesite=samesite,
+            partitioned=partitioned,
+        )
         return self._put(cookie)
 
     def delete_cookie(self, key: str, *, path: str = "/", domain: str | None = None) -> Cookie:
-        """Tell the client to forget a cookie."""
+        """Tell the client to forget a cookie; path and domain must be those it was set with."""
         cookie = Cookie(key, "")
-        cookie["path"] = path
-        if domain is not None:
-            cookie["domain"] = domain
-        cookie["max-age"] = "0"
+        cookie.update(path=path, domain=domain, max_age=0)
+        # Browsers ignore a Set-Cookie of such a name that is not secure (RFC 6265bis 4.1.3).
+        cookie["secure"] = key.startswith(("__Host-", "__Secure-"))
         return self._put(cookie)
+
+
+def _place(cookie: Cookie) -> tuple[str, Any, Any]:
+    """What tells one cookie from another in a client (RFC 6265 5.3)."""
+    return cookie.key, cookie.get("path"), cookie.get("domain")

@@ -9,7 +9,7 @@ Three families, and every error belongs to one of them:
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from sanicish.constants import reason
 
@@ -114,7 +114,7 @@ def add_status_code(code: int, quiet: bool | None = None) -> Callable[[_Error], 
     return mark
 
 
-def abort(status_code: int, message: str | None = None) -> None:
+def abort(status_code: int, message: str | None = None) -> NoReturn:
     """Raise the exception class that answers with ``status_code``."""
     error = _by_status.get(status_code)
     if error is None:
@@ -181,8 +181,13 @@ class Unauthorized(SanicException):
     ) -> None:
         super().__init__(message, status_code, quiet)
         if scheme is not None:
-            values = [f'{name}="{value}"' for name, value in challenges.items()]
+            values = [f'{name}="{_escape(str(value))}"' for name, value in challenges.items()]
             self.headers["WWW-Authenticate"] = f"{scheme} {', '.join(values)}".rstrip()
+
+
+def _escape(text: str) -> str:
+    """Text as it stands in a quoted string (RFC 9110 5.6.4)."""
+    return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
 @add_status_code(403)

@@ -137,6 +137,7 @@ class Exchange(ABC):
         "cancel_reason",
         "clocks",
         "conn",
+        "half_close",
         "head",
         "on_end",
         "outcome",
@@ -156,6 +157,7 @@ class Exchange(ABC):
         self.cancel_reason: str | None = None  # why the handler was cancelled, if it was
         self.clocks: Clocks | None = None  # its own clocks, where they differ from the server's
         self.shielded = False  # the handler runs to its end even when the client is gone
+        self.half_close = False  # a client that ends its side is waiting for the answer, not leaving
         self.on_end: list[Callable[[Exchange], Any]] | None = None  # called once, with the outcome set
 
     @property

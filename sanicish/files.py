@@ -1,13 +1,13 @@
 """A file as pieces: opened without surprises, measured by its descriptor, read in a thread."""
 
+import asyncio
+import errno
 import mimetypes
 import os
 import stat
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
-import aiofiles
 import aiofiles.os
 
 from sanicish.exceptions import FileNotFound, Forbidden, ResponseError
@@ -40,48 +40,68 @@ _TYPES = {
 }
 
 
+# What says that there is no such file; anything else is a failure of ours.
+_MISSING = frozenset(
+    (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO, errno.ENODEV)
+)
+
+
 def guess_type(name: str) -> str:
     """The media type of a file name, with charset where it is text."""
-    suffix = Path(name).suffix.lower()
-    found = _TYPES.get(suffix)
+    found = _TYPES.get(Path(name).suffix.lower())
     if found is None:
         found, encoding = mimetypes.guess_type(name)
         if found is None or encoding is not None:
             return "application/octet-stream"
-    if found.startswith("text/") or found == "application/json":
-        return f"{found}; charset=utf-8" if found.startswith("text/") else found
-    return found
+    return f"{found}; charset=utf-8" if found.startswith("text/") else found
 
 
 def content_disposition(filename: str, disposition: str = "attachment") -> str:
     """The field that names a download, for any name (RFC 6266, RFC 8187)."""
-    plain = filename.encode("ascii", "ignore").decode()
-    if plain == filename and filename.isprintable() and not set('"\\%') & set(filename):
-        return f'{disposition}; filename="{filename}"'
-    safe = "".join(c if c.isprintable() and c not in '"\\%' else "_" for c in plain)
-    return f"{disposition}; filename=\"{safe}\"; filename*=UTF-8''{quote(filename, safe='')}"
-
-
-def _refuse(error: OSError, path: Any) -> FileNotFound | Forbidden:
-    if isinstance(error, PermissionError):
-        return Forbidden("this file may not be read")
-    return FileNotFound("File not found", path=path)
+    plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\%' else "_" for c in filename)
+    field = f'{disposition}; filename="{plain}"'
+    return field if plain == filename else f"{field}; filename*=UTF-8''{quote(filename, safe='', errors='replace')}"
 
 
 async def stat_file(path: str | os.PathLike[str]) -> os.stat_result:
     """What the file is; raises ``FileNotFound`` (404) for none and for what is no regular file, ``Forbidden`` (403)."""
     try:
         found = await aiofiles.os.stat(path)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        raise _refuse(error if isinstance(error, OSError) else FileNotFoundError(), path) from None
+    except (OSError, ValueError) as error:
+        raise _refusal(error, path) from None
     if not stat.S_ISREG(found.st_mode):
         raise FileNotFound("File not found", path=path)
     return found
 
 
-def _open_quietly(path: str, flags: int) -> int:
+def _refusal(error: OSError | ValueError, path: object) -> Exception:
+    """What an error on the way to a file means to who asked for it."""
+    if isinstance(error, PermissionError):
+        return Forbidden("this file may not be read")
+    if isinstance(error, ValueError) or error.errno in _MISSING:  # ValueError: a NUL in the path
+        return FileNotFound("File not found", path=path)
+    return error
+
+
+def _open(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """A descriptor of a regular file, and its size; called in a thread."""
     # A FIFO put in the place of a file would block the thread for ever.
-    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(descriptor)
+        raise FileNotFound("File not found", path=path)
+    return descriptor, found.st_size
+
+
+def _close_unwanted(opening: "asyncio.Future[tuple[int, int]]") -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        os.close(opening.result()[0])
+
+
+# By position: a read that is given up may still run in its thread when the descriptor is closed and its number used
+# again, and must then take nothing from anybody.
+_pread = aiofiles.os.wrap(os.pread)
 
 
 class FileBody:
@@ -89,31 +109,26 @@ class FileBody:
 
     def __init__(self, path: str | os.PathLike[str], start: int = 0, length: int | None = None) -> None:
         self.path = path
-        self.start = start
         self.left = length or 0  # bytes still to be read
+        self._position = start
         self._whole = length is None
-        self._file: Any = None
+        self._descriptor = -1
 
     async def __aenter__(self) -> "FileBody":
+        opening = asyncio.get_running_loop().run_in_executor(None, _open, self.path)
         try:
-            self._file = await aiofiles.open(self.path, "rb", buffering=0, opener=_open_quietly)
-        except OSError as error:
-            raise _refuse(error, self.path) from None
-        try:
-            found = os.fstat(self._file.fileno())
-            if not stat.S_ISREG(found.st_mode):
-                raise FileNotFound("File not found", path=self.path)
-            if self._whole:
-                self.left = found.st_size - self.start
-            if self.start:
-                await self._file.seek(self.start)
-        except BaseException:
-            await self._file.close()
+            self._descriptor, size = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close_unwanted)
             raise
+        except (OSError, ValueError) as error:
+            raise _refusal(error, self.path) from None
+        if self._whole:
+            self.left = size - self._position
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        await self._file.close()
+        os.close(self._descriptor)
 
     async def read(self, size: int) -> bytes:
         """The next bytes, at most ``size``; ``b""`` at the end.
@@ -122,8 +137,9 @@ class FileBody:
         """
         if self.left <= 0:
             return b""
-        piece: bytes = await self._file.read(min(self.left, size))
+        piece: bytes = await _pread(self._descriptor, min(self.left, size), self._position)
         if not piece:
             raise ResponseError(f"{self.path} became {self.left} bytes shorter while it was sent")
+        self._position += len(piece)
         self.left -= len(piece)
         return piece

@@ -48,7 +48,7 @@ STOP: Awaitable[None] = _Stop()
 class FlowControl:
     """The brakes of one connection; awaiting it waits until there is room to write, and takes turns."""
 
-    __slots__ = ("_holds", "_slice", "_transport", "_waiters", "lost", "paused", "turn_ends")
+    __slots__ = ("_holds", "_slice", "_transport", "_waiters", "lost", "paused", "resumed", "turn_ends")
 
     def __init__(self, transport: Any, slice_seconds: float = 0.005) -> None:
         self._transport = transport
@@ -56,6 +56,7 @@ class FlowControl:
         self._waiters: deque[asyncio.Future[None]] | None = None
         self._slice = slice_seconds
         self.paused = False  # the transport has more unsent bytes than its high-water mark
+        self.resumed = 0  # how often it had room again
         self.lost = False  # the connection is gone
         self.turn_ends = 0.0  # on the monotonic clock: when a writer must let others run
 
@@ -88,6 +89,7 @@ class FlowControl:
     def resume_writing(self) -> None:
         """The transport has room again: wake those who wait."""
         self.paused = False
+        self.resumed += 1
         self._wake()
 
     def connection_lost(self) -> None:

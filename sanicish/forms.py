@@ -1,5 +1,6 @@
 """What a form says: urlencoded or multipart, read from a body that is complete."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Generic, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
@@ -14,6 +15,14 @@ T = TypeVar("T")
 
 _MAX_PARTS = 1_000
 _MAX_PART_HEADER = 8_192
+
+# What forms are sent in. The names are not looked up among Python's codecs, for the client chooses them: some are no
+# text, some take quadratic time, and every unknown one that is looked up stays in memory.
+_CHARSETS = re.compile(
+    r"utf-?(8|16)|(us-)?ascii|iso-8859-([1-9]|1[0-6])|latin-?1|windows-125[0-8]|cp125[0-8]|koi8-[ru]"
+    r"|shift[_-]jis|euc-(jp|kr)|iso-2022-(jp|kr)|gb2312|gbk|gb18030|big5",
+    re.ASCII | re.IGNORECASE,
+)
 
 
 class File(NamedTuple):
@@ -41,6 +50,8 @@ def parse_query(
     text: str, keep_blank_values: bool = False, strict: bool = False, encoding: str = "utf-8", errors: str = "replace"
 ) -> list[tuple[str, str]]:
     """Name and value of each pair of a query string; raises ``BadRequest`` if it is strict and the text is not."""
+    if not text:
+        return []
     try:
         return parse_qsl(text, keep_blank_values, strict, encoding, errors, max_num_fields=_MAX_PARTS)
     except ValueError as error:
@@ -50,12 +61,14 @@ def parse_query(
 def parse_form(content_type: str, body: bytes) -> tuple[RequestParameters[str], RequestParameters[File]]:
     """The fields and files of a form; both empty if the body is none.
 
-    Raises ``BadRequest`` for a form that is broken or cut.
+    Raises ``BadRequest`` for a form that is broken or cut, ``PayloadTooLarge`` for one of too many fields.
     """
     form: RequestParameters[str] = RequestParameters()
     files: RequestParameters[File] = RequestParameters()
     kind, options = parse_options_header(content_type)
     if kind == "application/x-www-form-urlencoded":
+        if body.count(b"&") >= _MAX_PARTS:
+            raise PayloadTooLarge(f"the form has more than {_MAX_PARTS} fields")
         for name, value in parse_query(body.decode("utf-8", "replace"), keep_blank_values=True):
             form.setdefault(name, []).append(value)
     elif kind == "multipart/form-data":
@@ -98,7 +111,13 @@ def _add_part(
         media_type = segment.content_type or "application/octet-stream"
         files.setdefault(name, []).append(File(media_type, data, segment.filename))
         return
-    try:
-        form.setdefault(name, []).append(data.decode(segment.charset or "utf-8", "replace"))
-    except LookupError:
-        raise BadRequest(f"the form field {name!r} names an unknown charset") from None
+    form.setdefault(name, []).append(_decode(data, segment.charset or "utf-8"))
+
+
+def _decode(data: bytes, charset: str) -> str:
+    if _CHARSETS.fullmatch(charset) is not None:
+        try:
+            return data.decode(charset, "replace")
+        except LookupError:  # iso-8859-12 was never made
+            pass
+    raise BadRequest(f"a form field is in the unknown charset {charset!r}")

@@ -6,6 +6,7 @@ Without these settings nothing a client sends is believed.
 """
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from sanicish.config import Config
@@ -13,9 +14,17 @@ from sanicish.headers import Headers
 
 __all__ = ["parse_forwarded"]
 
-_TOKEN = r"([\w!#$%&'*+\-.^_`|~]+)"
-_QUOTED = r'"((?:[^"\\]|\\.)*)"'
-_PAIR = re.compile(rf"\s*{_TOKEN}=(?:{_TOKEN}|{_QUOTED})\s*(?:([;,])|$)")
+# A pair of an element, read from its end: what our proxy added stands there, and no quote that a client left open
+# before it can swallow it.
+_TOKEN = r"([\w!#$%&'*+\-.^`|~]+)"
+_PAIR_BACKWARDS = re.compile(rf'\s*(?:{_TOKEN}|"([^"]*)")={_TOKEN}\s*(?:([;,])|$)', re.ASCII)
+_BETWEEN = re.compile(r"[\s,]*", re.ASCII)
+
+_X_FIELDS = {
+    "proto": ("x-forwarded-proto", "x-scheme"),
+    "host": ("x-forwarded-host",),
+    "port": ("x-forwarded-port",),
+}
 
 
 def parse_forwarded(headers: Headers, config: Config) -> dict[str, Any]:
@@ -23,59 +32,68 @@ def parse_forwarded(headers: Headers, config: Config) -> dict[str, Any]:
     return _forwarded(headers, config.FORWARDED_SECRET) or _x_forwarded(headers, config)
 
 
-def _forwarded(headers: Headers, secret: str | None) -> dict[str, Any]:
-    """The element of ``Forwarded`` that carries our secret, or the last one that names it as ``by``."""
-    if not secret:
-        return {}
-    for element in reversed(_elements(",".join(headers.getall("forwarded")))):
-        if secret in (element.get("secret"), element.get("by")):
-            return _tidy(element)
+def _forwarded(headers: Headers, secret: object) -> dict[str, Any]:
+    """The last element of ``Forwarded`` that carries our secret, or names it as ``by``."""
+    if secret:
+        for element in _elements(",".join(headers.getall("forwarded"))):
+            if str(secret) in (element.pop("secret", None), element.get("by")):
+                return _tidy(element)
     return {}
 
 
-def _elements(text: str) -> list[dict[str, str]]:
-    elements: list[dict[str, str]] = [{}]
+def _elements(text: str) -> Iterator[dict[str, str]]:
+    """The elements, the last one first; they end at what cannot be read."""
+    text = text[::-1]
+    element: dict[str, str] = {}
     pos = 0
     while pos < len(text):
-        pair = _PAIR.match(text, pos)
+        if not element and (between := _BETWEEN.match(text, pos)):
+            pos = between.end()
+        pair = _PAIR_BACKWARDS.match(text, pos)
         if pair is None:
-            return []  # what cannot be read is not believed
-        name, token, quoted, separator = pair.groups()
-        elements[-1][name.lower()] = token if token is not None else re.sub(r"\\(.)", r"\1", quoted)
-        if separator == ",":
-            elements.append({})
+            return
+        token, quoted, name, separator = pair.groups()
+        value = token[::-1] if token is not None else re.sub(r"\\(.)", r"\1", quoted[::-1])
+        element.setdefault(name[::-1].lower(), value)
         pos = pair.end()
-    return elements
+        if separator != ";":
+            yield element
+            element = {}
 
 
 def _x_forwarded(headers: Headers, config: Config) -> dict[str, Any]:
     address = headers.get(config.REAL_IP_HEADER) if config.REAL_IP_HEADER else None
-    count = config.PROXIES_COUNT
-    if not address and count:
-        addresses = [a.strip() for a in ",".join(headers.getall(config.FORWARDED_FOR_HEADER)).split(",") if a.strip()]
-        if len(addresses) >= count:
-            address = addresses[-count]
+    count = config.PROXIES_COUNT or 0
+    if not address and count > 0:
+        addresses = _members(headers, config.FORWARDED_FOR_HEADER)
+        address = addresses[-count] if len(addresses) >= count else None
     if not address:
         return {}
     found = {"for": address}
-    for key, name in (("proto", "proto"), ("host", "host"), ("port", "port"), ("path", "path")):
-        value = headers.get(f"x-forwarded-{name}")
-        if key == "proto":
-            value = headers.get("x-scheme") or value
-        if value:
-            found[key] = value
+    for key, names in _X_FIELDS.items():
+        values = _members(headers, names[0]) or _members(headers, names[-1])
+        if values:  # each proxy may have added one; the outermost that we trust spoke with the client
+            found[key] = values[-min(max(count, 1), len(values))]
+    if path := headers.get("x-forwarded-path"):
+        found["path"] = path
     return _tidy(found)
+
+
+def _members(headers: Headers, name: str) -> list[str]:
+    """The members of a list that may be spread over several fields."""
+    return [member for part in headers.getall(name) for one in part.split(",") if (member := one.strip(" \t"))]
 
 
 def _tidy(found: dict[str, str]) -> dict[str, Any]:
     tidy: dict[str, Any] = {}
     for key, value in found.items():
         if key in ("for", "by"):
-            tidy[key] = _address(value)
+            if address := _address(value):
+                tidy[key] = address
         elif key in ("proto", "host"):
             tidy[key] = value.lower()
         elif key == "port":
-            if value.isascii() and value.isdigit():
+            if value.isascii() and value.isdigit() and len(value) <= 5 and 0 < int(value) < 65_536:
                 tidy[key] = int(value)
         else:
             tidy[key] = value
@@ -83,12 +101,12 @@ def _tidy(found: dict[str, str]) -> dict[str, Any]:
 
 
 def _address(text: str) -> str:
-    """An address without port; IPv6 in brackets, as it stands in URLs."""
-    text = text.lower()
-    if text.startswith("_") or text == "unknown":
-        return text
+    """An address without port, IPv6 in brackets as it stands in URLs; empty for one that says nothing."""
     if text.startswith("["):
-        return text[: text.find("]") + 1]
+        return text[: text.find("]") + 1].lower()
     if text.count(":") > 1:
-        return f"[{text}]"
-    return text.partition(":")[0]
+        return f"[{text.lower()}]"
+    name = text.partition(":")[0]
+    if name.startswith("_"):
+        return name  # obfuscated on purpose (RFC 7239 6.3)
+    return "" if name.lower() == "unknown" else name.lower()

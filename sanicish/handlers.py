@@ -4,7 +4,7 @@ import html
 import inspect
 import json
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sanicish.constants import reason
@@ -82,56 +82,79 @@ class ErrorHandler:
 
         The text of an exception that names no status is for the log; the client sees it in debug mode only.
         """
-        known = isinstance(exception, SanicException)
-        status: int = getattr(exception, "status_code", 500) if known else 500
+        known = exception if isinstance(exception, SanicException) else None
+        status = known.status_code if known else 500
         debug = bool(getattr(request.app, "debug", False))
         message = str(exception) if known or debug else "The server failed to answer this request."
-        trace = ""
-        if debug and status >= 500:
-            trace = "".join(traceback.format_exception(exception))
-        headers = dict(exception.headers) if isinstance(exception, SanicException) else {}
-        form = _form(request)
-        title = f"{status} {reason(status)}"
-        if form == "json":
-            told: dict[str, Any] = {"status": status, "description": reason(status), "message": message}
-            if trace:
-                told["trace"] = trace.splitlines()
-            return HTTPResponse(json.dumps(told), status, headers, "application/json")
-        if form == "html":
-            detail = f"<pre>{html.escape(trace)}</pre>" if trace else ""
-            page = _PAGE.format(title=html.escape(title), message=html.escape(message), detail=detail)
-            return HTTPResponse(page, status, headers, "text/html; charset=utf-8")
-        body = f"{title}\n{message}\n" + (f"\n{trace}" if trace else "")
-        return HTTPResponse(body, status, headers, "text/plain; charset=utf-8")
+        details: dict[str, Mapping[str, object]] = {}
+        if known and known.context:
+            details["context"] = known.context
+        if known and known.extra and debug:
+            details["extra"] = known.extra
+        trace = "".join(traceback.format_exception(exception)) if debug and status >= 500 else ""
+        body, content_type = _PAGES[_form(request)](status, message, details, trace)
+        return HTTPResponse(body, status, known.headers if known else None, content_type)
+
+
+def _html_page(status: int, message: str, details: Mapping[str, Mapping[str, object]], trace: str) -> tuple[str, str]:
+    more = [text for text in (_lines(details), trace) if text]
+    page = _PAGE.format(
+        title=html.escape(f"{status} {reason(status)}"),
+        message=html.escape(message),
+        detail="".join(f"<pre>{html.escape(text)}</pre>" for text in more),
+    )
+    return page, "text/html; charset=utf-8"
+
+
+def _json_page(status: int, message: str, details: Mapping[str, Mapping[str, object]], trace: str) -> tuple[str, str]:
+    told: dict[str, Any] = {"status": status, "description": reason(status), "message": message, **details}
+    if trace:
+        told["trace"] = trace.splitlines()
+    return json.dumps(told, default=str), "application/json"
+
+
+def _text_page(status: int, message: str, details: Mapping[str, Mapping[str, object]], trace: str) -> tuple[str, str]:
+    more = [text for text in (_lines(details), trace) if text]
+    return "\n".join([f"{status} {reason(status)}", message, *more, ""]), "text/plain; charset=utf-8"
+
+
+_PAGES = {"html": _html_page, "json": _json_page, "text": _text_page}
+
+
+def _lines(details: Mapping[str, Mapping[str, object]]) -> str:
+    return "\n".join(f"{name}: {value}" for detail in details.values() for name, value in detail.items())
+
+
+_FORMS = {"text/html": "html", "application/xhtml+xml": "html", "application/json": "json", "text/plain": "text"}
 
 
 def _form(request: Request) -> str:
     """``html``, ``json`` or ``text``: the route's or the settings' choice, or the client's."""
     form = request.route.options.error_format if request.route is not None else None
     form = form or request.app.config.get("FALLBACK_ERROR_FORMAT", "auto")
-    if form in ("html", "json", "text"):
+    if form in _PAGES:
         return str(form)
     best, weight = "text", 0.0
     for part in request.accept.split(","):
         media, *parameters = [piece.strip().lower() for piece in part.split(";")]
-        quality = 1.0
-        for parameter in parameters:
-            if parameter.startswith("q="):
-                try:
-                    quality = float(parameter[2:])
-                except ValueError:
-                    quality = 0.0
-        found = {
-            "text/html": "html",
-            "application/json": "json",
-            "application/problem+json": "json",
-            "text/plain": "text",
-        }.get(media)
+        found = _FORMS.get(media) or ("json" if media.endswith("+json") else None)
+        quality = _quality(parameters)
         if found is not None and quality > weight:
             best, weight = found, quality
     if not weight and request.headers.get("content-type", "").startswith("application/json"):
         return "json"
     return best
+
+
+def _quality(parameters: list[str]) -> float:
+    """How much a media type is wanted (RFC 9110 12.4.2); not at all if that cannot be read."""
+    for parameter in parameters:
+        if parameter.startswith("q="):
+            try:
+                return float(parameter[2:])
+            except ValueError:
+                return 0.0
+    return 1.0
 
 
 class ContentRangeHandler:
@@ -148,13 +171,13 @@ class ContentRangeHandler:
         if unit != "bytes":
             raise InvalidRangeType(f"{unit} is not a valid Range Type", self)
         first, _, last = (piece.strip() for piece in value.partition("-"))
-        if not (first or last) or not (first + last).isdigit():
+        if not (first + last).isascii() or not (first + last).isdigit():
             raise ContentRangeError("the range cannot be read", self)
         if first:
-            self.start = int(first)
-            self.end = min(int(last), self.total - 1) if last else self.total - 1
+            self.start = _position(first)
+            self.end = min(_position(last), self.total - 1) if last else self.total - 1
         else:
-            self.start = max(0, self.total - int(last))
+            self.start = max(0, self.total - _position(last))
             self.end = self.total - 1
         if self.start > self.end:
             raise ContentRangeError("Invalid for Content Range parameters", self)
@@ -163,3 +186,8 @@ class ContentRangeHandler:
 
     def __bool__(self) -> bool:
         return True
+
+
+def _position(digits: str) -> int:
+    """A number of bytes; one beyond every file needs no more digits, and Python would not read thousands."""
+    return int(digits.lstrip("0")[:20] or "0")

@@ -7,9 +7,9 @@ from typing import Any
 __all__ = ["Headers", "check_field", "is_field_name", "is_field_value", "split_tokens"]
 
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 5.6.2, token
-# RFC 9110 5.5: visible characters, blanks and obs-text, nothing else. CR, LF and NUL here are how responses
-# are split, so they are refused where a field is set and can never reach the wire.
-_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+# RFC 9110 5.5: visible US-ASCII and blanks, nothing else. CR, LF and NUL here are how responses are split, and 8-bit
+# text is read differently by everyone, so both are refused where a field is set and can never reach the wire.
+_VALUE = re.compile(r"[\t\x20-\x7e]*")
 
 Fields = Mapping[str, Any] | Iterable[tuple[str, Any]]
 
@@ -28,10 +28,16 @@ def check_field(name: str, value: object) -> str:
     """The value as text; ``ValueError`` if name or value could not be sent as they are."""
     if not isinstance(name, str) or _NAME.fullmatch(name) is None:
         raise ValueError(f"not a header name: {name!r}")
-    text = value if type(value) is str else value.decode("latin-1") if isinstance(value, bytes) else str(value)
-    if _VALUE.fullmatch(text) is None:
+    text = value if type(value) is str else _text(value)
+    if value is None or _VALUE.fullmatch(text) is None:
         raise ValueError(f"header {name} has a value that cannot be sent: {text!r}")
     return text.strip(" \t")
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return str.__str__(value)  # what it holds: an enum's own str() is its name
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
 def split_tokens(value: str) -> list[str]:
@@ -54,6 +60,9 @@ class _Fields(ItemsView[str, str]):
 
     def __contains__(self, item: object) -> bool:
         return item in tuple(self)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({list(self)!r})"
 
 
 class Headers(MutableMapping[str, str]):
@@ -98,7 +107,8 @@ class Headers(MutableMapping[str, str]):
         return self._fields[name.lower()][0][1]
 
     def __setitem__(self, name: str, value: object) -> None:
-        self._writable()[name.lower()] = [(name, check_field(name, value))]
+        text = check_field(name, value)
+        self._writable()[name.lower()] = [(name, text)]
 
     def __delitem__(self, name: str) -> None:
         del self._writable()[name.lower()]
@@ -128,7 +138,8 @@ class Headers(MutableMapping[str, str]):
 
     def add(self, name: str, value: object) -> None:
         """Put one more field of this name beside those that are there."""
-        self._writable().setdefault(name.lower(), []).append((name, check_field(name, value)))
+        text = check_field(name, value)
+        self._writable().setdefault(name.lower(), []).append((name, text))
 
     def extend(self, fields: Fields) -> None:
         """Add many fields; a list or tuple as value gives one field for each member."""

@@ -41,7 +41,7 @@ def configure(config: dict[str, Any] | None = None) -> None:
 def _size(count: float) -> str:
     """Bytes as people read them."""
     for unit in ("B", "kB", "MB"):
-        if count < 1000:
+        if round(count) < 1000:
             return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} GB"

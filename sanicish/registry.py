@@ -5,16 +5,18 @@ until it is mounted.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from functools import partial
+from os import PathLike
 from pathlib import Path
 from typing import Any, TypeVar
 
 from sanicish.constants import HTTP_METHODS
+from sanicish.definitions import Definition, ErrorDef, ListenerDef, MiddlewareDef, RouteDef, StaticDef
+from sanicish.headers import is_field_name
 from sanicish.router import RouteOptions
 from sanicish.views import CompositionView
 
-__all__ = ["ErrorDef", "ListenerDef", "MiddlewareDef", "Registry", "RouteDef", "StaticDef"]
+__all__ = ["LISTENERS", "Registry"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -28,62 +30,10 @@ LISTENERS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class RouteDef:
-    """A handler for some methods of a path."""
-
-    handler: Callable[..., Any]
-    uri: str
-    methods: frozenset[str]
-    name: str
-    host: str | tuple[str, ...] | None = None
-    strict_slashes: bool | None = None
-    stream: bool = False
-    version: int | float | str | None = None
-    version_prefix: str = "/v"
-    options: RouteOptions = field(default_factory=RouteOptions)
-
-
-@dataclass(frozen=True, slots=True)
-class StaticDef:
-    """A file or directory to serve under a path."""
-
-    uri: str
-    path: Path
-    options: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class MiddlewareDef:
-    """A function to call with each request, or with each request and its response."""
-
-    middleware: Callable[..., Any]
-    attach_to: str
-    before_body: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ListenerDef:
-    """A function to call when the server starts or stops."""
-
-    listener: Callable[..., Any]
-    event: str
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorDef:
-    """A function that answers for exceptions of these classes."""
-
-    handler: Callable[..., Any]
-    exceptions: tuple[type[BaseException], ...]
-
-
 class Registry:
     """What can be registered, and how it is said."""
 
-    strict_slashes: bool | None = None
-
-    def apply(self, definition: RouteDef | StaticDef | MiddlewareDef | ListenerDef | ErrorDef) -> None:
+    def apply(self, definition: Definition) -> None:
         """Take a definition; each kind of registry does with it what it must."""
         raise NotImplementedError
 
@@ -146,9 +96,6 @@ class Registry:
             uri = "/" + uri
         given = {key[4:]: options.pop(key) for key in list(options) if key.startswith("ctx_")}
         route_options = RouteOptions(ctx=given, **options)
-        hosts = host if host is None or isinstance(host, str) else tuple(host)
-        if strict_slashes is None:
-            strict_slashes = self.strict_slashes
         streaming, plain = self._split_methods(handler, methods, stream)
         for group, is_stream in ((plain, False), (streaming, True)):
             if group:
@@ -158,7 +105,7 @@ class Registry:
                         uri,
                         frozenset(group),
                         name or _name_of(handler),
-                        hosts,
+                        _hosts(host),
                         strict_slashes,
                         is_stream,
                         version,
@@ -171,17 +118,18 @@ class Registry:
     @staticmethod
     def _split_methods(handler: Any, methods: Iterable[str] | None, stream: bool) -> tuple[set[str], set[str]]:
         """The methods to register as streaming, and those to register as plain."""
+        given = None if methods is None else {method.upper() for method in _several(methods)}
         view = getattr(handler, "view_class", None)
         if view is not None:
-            known = set(methods) if methods is not None else {m for m in HTTP_METHODS if hasattr(view, m.lower())}
+            known = {m for m in HTTP_METHODS if hasattr(view, m.lower())} if given is None else given
             streaming = {m for m in known if stream or getattr(getattr(view, m.lower(), None), "is_stream", False)}
         elif isinstance(handler, CompositionView):
             known = set(handler.handlers)
             streaming = known if stream else set(handler.streams)
         else:
-            known = {method.upper() for method in (methods if methods is not None else ("GET",))}
+            known = {"GET"} if given is None else given
             streaming = known if stream or getattr(handler, "is_stream", False) else set()
-        unknown = [method for method in known if not method.isalpha()]
+        unknown = [method for method in known if not is_field_name(method)]  # RFC 9110 9.1: a method is a token
         if unknown or not known:
             raise ValueError(f"not a method of HTTP: {unknown}" if unknown else "a route needs a method")
         return streaming, known - streaming
@@ -288,10 +236,54 @@ class Registry:
         """Decorate a handler that reads its body as a stream: ``route(uri, stream=True)`` for POST (Sanic, 2017)."""
         return self.route(uri, methods, host, strict_slashes, True, **options)
 
-    def static(self, uri: str, file_or_directory: Any, **options: Any) -> None:
-        """Serve a file, or the files of a directory, under ``uri``."""
+    def websocket(self, *args: Any, **options: Any) -> Any:
+        """Raises ``NotImplementedError``: there are no websockets yet."""
+        raise NotImplementedError("no websockets yet: a request and a response that stream at once may do instead")
+
+    add_websocket_route = enable_websocket = websocket
+
+    def static(
+        self,
+        uri: str,
+        file_or_directory: str | bytes | PathLike[str],
+        pattern: str = r"/?.+",
+        use_modified_since: bool = True,
+        use_content_range: bool = False,
+        stream_large_files: bool | int = False,
+        name: str = "static",
+        host: str | Iterable[str] | None = None,
+        strict_slashes: bool | None = None,
+        content_type: str | None = None,
+        version: int | float | str | None = None,
+        version_prefix: str = "/v",
+        index: str | Iterable[str] | None = None,
+        follow_external_symlink_files: bool = False,
+        follow_external_symlink_dirs: bool = False,
+    ) -> None:
+        """Serve a file, or the files of a directory, under ``uri``.
+
+        ``pattern`` is a regular expression for what follows ``uri``; ``index`` names the files that stand for their
+        directory. Ranges are always served and files always streamed, so ``use_content_range`` and
+        ``stream_large_files`` do nothing.
+        """
         path = file_or_directory.decode() if isinstance(file_or_directory, bytes) else file_or_directory
-        self.apply(StaticDef(uri if uri.startswith("/") else "/" + uri, Path(path), options))
+        self.apply(
+            StaticDef(
+                uri if uri.startswith("/") else "/" + uri,
+                Path(path),
+                name,
+                _hosts(host),
+                strict_slashes,
+                version,
+                version_prefix,
+                pattern,
+                use_modified_since,
+                content_type,
+                () if index is None else tuple(_several(index)),
+                follow_external_symlink_files,
+                follow_external_symlink_dirs,
+            )
+        )
 
     # Middleware, exceptions, listeners
 
@@ -331,6 +323,8 @@ class Registry:
         classes: list[type[BaseException]] = []
         for given in exceptions:
             classes += given if isinstance(given, list | tuple | set | frozenset) else (given,)
+        if not classes or not all(isinstance(one, type) and issubclass(one, BaseException) for one in classes):
+            raise TypeError("exception() takes the classes of exception that the function answers for")
 
         def decorate(handler: F) -> F:
             self.apply(ErrorDef(handler, tuple(classes)))
@@ -382,6 +376,15 @@ class Registry:
         """Call a function when the last connection is closed."""
         self.register_listener(listener, "after_server_stop")
         return listener
+
+
+def _several(names: str | Iterable[str]) -> Iterable[str]:
+    """One name or many, as many."""
+    return (names,) if isinstance(names, str) else names
+
+
+def _hosts(host: str | Iterable[str] | None) -> str | tuple[str, ...] | None:
+    return host if host is None or isinstance(host, str) else tuple(host)
 
 
 def _name_of(handler: Any) -> str:

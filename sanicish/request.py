@@ -5,21 +5,23 @@ import uuid
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
 from sanicish.config import Config
-from sanicish.cookies import parse_cookies
+from sanicish.cookies import RequestCookies, parse_cookies
 from sanicish.exceptions import InvalidUsage, ServerError
 from sanicish.exchange import ConnInfo, Exchange
 from sanicish.forms import File, RequestParameters, parse_form, parse_query
 from sanicish.forwarded import parse_forwarded
 from sanicish.headers import Headers
-from sanicish.response import DEFAULT_STREAM_TYPE, HTTPResponse, StreamingHTTPResponse
+from sanicish.response import DEFAULT_STREAM_TYPE, HTTPResponse, StreamingHTTPResponse, encode
 from sanicish.router import Route
 from sanicish.streams import RequestStream, StreamBuffer
 
 __all__ = ["File", "Request", "RequestParameters", "StreamBuffer"]
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+_NO_ADDRESS = urlsplit("")
 
 
 class Request:
@@ -60,7 +62,7 @@ class Request:
         self.stream: RequestStream | None = None
         self._body: bytes | None = None
         self._headers: Headers | None = None
-        self._cookies: RequestParameters[str] | None = None
+        self._cookies: RequestCookies | None = None
         self._ctx: SimpleNamespace | None = None
         self._form: tuple[RequestParameters[str], RequestParameters[File]] | None = None
         self._forwarded: dict[str, Any] | None = None
@@ -115,17 +117,16 @@ class Request:
     @property
     def accept(self) -> str:
         """The media types the client takes, as it says them."""
-        value: str = self.headers.get("accept", "*/*")
-        return value
+        return ", ".join(self.headers.getall("accept")) or "*/*"
 
     @property
     def token(self) -> str | None:
         """What ``Authorization`` holds, without ``Bearer`` or ``Token``."""
         value: str | None = self.headers.get("authorization")
         if value is not None:
-            for prefix in ("Bearer ", "Token "):
-                if value.startswith(prefix):
-                    return value[len(prefix) :].strip()
+            scheme, _, credentials = value.partition(" ")
+            if credentials and scheme.lower() in ("bearer", "token"):
+                return credentials.strip(" ")
         return value
 
     @property
@@ -137,11 +138,10 @@ class Request:
         return self._id
 
     @property
-    def cookies(self) -> RequestParameters[str]:
-        """The cookies by name; ``get`` gives the value."""
+    def cookies(self) -> RequestCookies:
+        """The cookies by name."""
         if self._cookies is None:
-            text = "; ".join(self.headers.getall("cookie"))
-            self._cookies = _Cookies({name: [value] for name, value in parse_cookies(text).items()})
+            self._cookies = RequestCookies(parse_cookies("; ".join(self.headers.getall("cookie"))))
         return self._cookies
 
     # The query
@@ -288,16 +288,20 @@ class Request:
     @property
     def scheme(self) -> str:
         """``http`` or ``https``, as the client sees it."""
-        value: str | None = self.forwarded.get("proto")
+        value: str | None = self._public_address.scheme or self.forwarded.get("proto")
         return value or ("https" if self._exchange.conn.ssl else "http")
 
     @property
     def host(self) -> str:
         """Host and port as the client named them; empty in an HTTP/1.0 request that names none."""
-        if "//" in (self._config.get("SERVER_NAME") or ""):
-            return str(self._config["SERVER_NAME"]).split("//", 1)[1].split("/", 1)[0]
-        value: str = self.forwarded.get("host") or self.headers.get("host", "")
+        value: str = self._public_address.netloc or self.forwarded.get("host") or self.headers.get("host", "")
         return value
+
+    @property
+    def _public_address(self) -> SplitResult:
+        """What ``SERVER_NAME`` says, if it is a whole address."""
+        name = str(self._config.get("SERVER_NAME") or "")
+        return urlsplit(name) if "//" in name else _NO_ADDRESS
 
     @property
     def server_name(self) -> str:
@@ -308,11 +312,11 @@ class Request:
     @property
     def server_port(self) -> int:
         """The port the client used."""
-        port: Any = self.forwarded.get("port")
+        port: int | None = self.forwarded.get("port")
         if port is None:
-            text = self.host.rpartition(":")[2] if not self.host.endswith("]") else ""
-            port = text if ":" in self.host and text.isdigit() else _DEFAULT_PORTS.get(self.scheme, 80)
-        return int(port)
+            text = self.host[len(self.server_name) + 1 :]
+            port = int(text) if text.isascii() and text.isdigit() and len(text) <= 5 else None
+        return port or _DEFAULT_PORTS.get(self.scheme, 80)
 
     @property
     def server_path(self) -> str:
@@ -409,13 +413,6 @@ class Request:
 _UNREAD: Any = object()
 
 
-class _Cookies(RequestParameters[str]):
-    """Cookies by name; an item is the value, as in every version of Sanic."""
-
-    def __getitem__(self, name: str) -> Any:
-        return super().__getitem__(name)[0]
-
-
 def _as_stream(response: HTTPResponse | StreamingHTTPResponse) -> StreamingHTTPResponse:
     """The same answer, to be written piece by piece."""
     if isinstance(response, StreamingHTTPResponse):
@@ -423,5 +420,5 @@ def _as_stream(response: HTTPResponse | StreamingHTTPResponse) -> StreamingHTTPR
     streaming = StreamingHTTPResponse(None, response.status, None, response.content_type)
     streaming._headers = response._headers
     streaming._cookies = response._cookies
-    streaming._first = response.body
+    streaming._first = encode(response.body)
     return streaming

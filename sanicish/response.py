@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from sanicish.cookies import Cookie, CookieJar
@@ -39,6 +39,9 @@ Data = str | bytes | bytearray | memoryview | int | float | Decimal
 StreamingFunction = Callable[["StreamingHTTPResponse"], Awaitable[Any]]
 
 DEFAULT_STREAM_TYPE = "text/plain; charset=utf-8"
+_NO_HEADERS, _NO_COOKIES = Headers(), CookieJar()  # of a head that has left without any
+_NO_HEADERS.freeze()
+_NO_COOKIES.freeze()
 _known_types = {None, DEFAULT_STREAM_TYPE, "application/json", "text/html; charset=utf-8", "application/octet-stream"}
 
 
@@ -115,11 +118,13 @@ class BaseHTTPResponse:
         return self.cookies.delete_cookie(key, path=path, domain=domain)
 
     def _head_fields(self) -> Headers | None:
-        """The fields to send, cookies among them."""
-        if self._cookies:
-            for cookie in self._cookies:
-                self.headers.add("Set-Cookie", cookie.encode())
-        return self._headers
+        """The fields to send, cookies among them; a copy then, for a response may be sent more than once."""
+        if not self._cookies:
+            return self._headers
+        headers = self._headers.copy() if self._headers is not None else Headers()
+        for cookie in self._cookies.cookies:
+            headers.add("Set-Cookie", cookie.encode())
+        return headers
 
 
 def _check_type(value: str | None) -> None:
@@ -252,12 +257,9 @@ class StreamingHTTPResponse(BaseHTTPResponse):
         self._exchange = exchange
 
     def _begin(self, exchange: Exchange) -> None:
-        headers = self._head_fields()
-        if headers is not None:
-            headers.freeze()
-        if self._cookies is not None:
-            self._cookies.freeze()
-        exchange.start(self.status, headers, self._content_type, self.chunked)
+        exchange.start(self.status, self._head_fields(), self._content_type, self.chunked)
+        self._headers = _frozen(self._headers, _NO_HEADERS)
+        self._cookies = _frozen(self._cookies, _NO_COOKIES)
         if self._first:
             exchange.write(self._first)
 
@@ -277,6 +279,17 @@ class StreamingHTTPResponse(BaseHTTPResponse):
             error_logger.warning("status %s allows no body: the stream of this response was not run", self.status)
             return True
         return False
+
+
+_Fields = TypeVar("_Fields", Headers, CookieJar)
+
+
+def _frozen(fields: _Fields | None, none: _Fields) -> _Fields:
+    """What the head said and may not say any more."""
+    if fields is None:
+        return none
+    fields.freeze()
+    return fields
 
 
 ResponseStream = StreamingHTTPResponse  # its name in Sanic 21.12

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlencode, urlsplit
 from uuid import UUID
@@ -19,9 +20,11 @@ __all__ = ["Route", "RouteOptions", "Router"]
 Handler = Callable[..., Any]
 
 _PARAMETER = re.compile(r"<([^>]*)>")
+_PORT = re.compile(r":[0-9]*\Z")
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
-_PATH_SAFE = "/:@!$&'()*+,;=~-._%"
+_VALUE_SAFE = ":@!$&'()*+,;=~-._"  # RFC 3986 3.3: what a segment holds as it is
+_PATH_SAFE = "/%" + _VALUE_SAFE
 
 # Names of both eras of Sanic; anything else between colon and bracket is a regular expression.
 _TYPES: dict[str, tuple[str, Callable[[str], Any]]] = {
@@ -37,7 +40,11 @@ _TYPES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "uuid": (r"[A-Fa-f0-9]{8}-(?:[A-Fa-f0-9]{4}-){3}[A-Fa-f0-9]{12}", UUID),
     "ymd": (r"[0-9]{4}-[0-9]{2}-[0-9]{2}", date.fromisoformat),
 }
-_WITHIN_SEGMENT = frozenset(_TYPES[name][0] for name in _TYPES if name not in ("path", "strorempty"))
+# Expressions made of these pieces match no slash: every range of letters and digits lies above it.
+_CLASS = r"\[-?(?:\w-\w|\\[dw.\-]|[\w.~@!])*-?\]|\[\^/\]"
+_SLASHLESS = re.compile(rf"(?:{_CLASS}|\\[dw.\-]|[\w~@!\-]|\((?:\?:)?|[)|+*?]|\{{[\d,]+\}})*", re.ASCII)
+
+FILE_PARAMETER = "__file_uri__"  # of the routes that serve a directory; ``url_for`` calls it ``filename``
 
 _UNSET: Any = object()
 
@@ -73,12 +80,18 @@ class Parameter(NamedTuple):
     expression: str
     convert: Callable[[str], Any]
 
+    @property
+    def in_segment(self) -> bool:
+        """Whether its value is some part of one segment for sure, and never empty."""
+        return _SLASHLESS.fullmatch(self.expression) is not None and re.fullmatch(self.expression, "") is None
+
 
 class Route:
     """One method of one path, and the handler that answers it."""
 
     __slots__ = (
         "ctx",
+        "early_middleware",
         "handler",
         "host",
         "method",
@@ -91,6 +104,7 @@ class Route:
         "response_middleware",
         "stream",
         "strict",
+        "tuned",
         "uri",
     )
 
@@ -116,11 +130,13 @@ class Route:
         self.strict = strict
         self.stream = stream
         self.options = options or RouteOptions()
-        self.ctx = self.options.ctx
+        self.tuned = self.options.shield or self.options.half_close or bool(self.options.clocks())
+        self.ctx = SimpleNamespace(**self.options.ctx)
         self.parameters = _read_parameters(uri)
         self.pattern = _compile(uri, self.parameters, strict) if self.parameters else None
-        self.request_middleware: tuple[Handler, ...] = ()
-        self.response_middleware: tuple[Handler, ...] = ()
+        self.early_middleware: list[Handler] = []
+        self.request_middleware: list[Handler] = []
+        self.response_middleware: list[Handler] = []
 
     @property
     def path(self) -> str:
@@ -133,14 +149,16 @@ class Route:
     def build(self, values: dict[str, Any]) -> str:
         """The path with values in place of parameters, taken out of ``values``; raises ``URLBuildError``."""
         parts = _PARAMETER.split(self.uri)
+        parts[::2] = [quote(literal, safe=_PATH_SAFE) for literal in parts[::2]]
         for index, parameter in enumerate(self.parameters):
+            kind = parts[2 * index + 1]
             try:
                 value = str(values.pop(parameter.name))
             except KeyError:
                 raise URLBuildError(f"the route {self.name} needs a value for {parameter.name}") from None
             if not re.fullmatch(parameter.expression, value):
-                raise URLBuildError(f"{value!r} does not fit <{parts[2 * index + 1]}> of the route {self.name}")
-            parts[2 * index + 1] = quote(value, safe="/" if parameter.expression == _TYPES["path"][0] else "")
+                raise URLBuildError(f"{value!r} does not fit <{kind}> of the route {self.name}")
+            parts[2 * index + 1] = quote(value, safe=_VALUE_SAFE if parameter.in_segment else "/" + _VALUE_SAFE)
         return "".join(parts)
 
 
@@ -155,22 +173,26 @@ def _read_parameters(uri: str) -> tuple[Parameter, ...]:
             raise ValueError(f"the path {uri} names the parameter {name} twice")
         expression, convert = _TYPES.get(kind.strip(), (kind, str)) if colon else _TYPES["string"]
         try:
-            re.compile(expression)
+            re.compile(f"(?P<{name}>{expression})")
         except re.error as error:
             raise ValueError(f"<{text}> in the path {uri} is neither a known type nor a pattern: {error}") from None
+        if not expression:
+            raise ValueError(f"<{text}> in the path {uri} names no type and no pattern")
         found.append(Parameter(name, expression, convert))
     return tuple(found)
 
 
 def _compile(uri: str, parameters: tuple[Parameter, ...], strict: bool) -> re.Pattern[str]:
-    literals = _PARAMETER.split(uri)[::2]
-    # A slash at the end may be there or not; a lone "/" after a parameter is such an end too.
-    if not strict:
+    literals = [quote(literal, safe=_PATH_SAFE) for literal in _PARAMETER.split(uri)[::2]]
+    end = ""
+    # A slash at the end may be there or not, unless it belongs to a path, whose value it ends.
+    if not strict and (literals[-1] or parameters[-1].expression != _TYPES["path"][0]):
         literals[-1] = literals[-1].rstrip("/")
-    expression = re.escape(quote(literals[0], safe=_PATH_SAFE))
+        end = "/?"
+    expression = re.escape(literals[0])
     for parameter, literal in zip(parameters, literals[1:], strict=True):
-        expression += f"(?P<{parameter.name}>{parameter.expression}){re.escape(quote(literal, safe=_PATH_SAFE))}"
-    return re.compile(expression if strict else expression + "/?", re.DOTALL)
+        expression += f"(?P<{parameter.name}>{parameter.expression}){re.escape(literal)}"
+    return re.compile(expression + end, re.DOTALL)
 
 
 def _normalize(path: str) -> str:
@@ -235,7 +257,7 @@ class _Table:
         methods[route.method] = route
 
     def _place(self, route: Route, pattern: _Pattern) -> None:
-        if any(parameter.expression not in _WITHIN_SEGMENT for parameter in route.parameters):
+        if not all(parameter.in_segment for parameter in route.parameters):
             self._greedy.append(pattern)
             return
         segments = route.uri.strip("/").split("/")
@@ -315,7 +337,7 @@ class Router:
         tables = [self._table]
         if self._hosts and host:
             host = host.lower()
-            own = self._hosts.get(host) or self._hosts.get(host.partition(":")[0])
+            own = self._hosts.get(host) or self._hosts.get(_PORT.sub("", host))
             if own is not None:
                 tables.insert(0, own)
         for table in tables:
@@ -338,24 +360,25 @@ class Router:
         anchor, external, scheme, server, method = (
             values.pop(key, None) for key in ("_anchor", "_external", "_scheme", "_server", "_method")
         )
+        if scheme and not external:
+            raise ValueError("a _scheme needs _external=True")
         if name == "static" or name.endswith(".static"):
-            values.setdefault("__file_uri__", values.pop("filename", ""))
             name = values.pop("name", name)
         route = self.by_name(name)
         if route is None:
             raise URLBuildError(f"Endpoint with name `{name}` was not found")
         if method is not None and all(r.method != method for r in self.routes if r.name == name):
             raise URLBuildError(f"the route {name} has no method {method}")
-        if scheme and not external:
-            raise ValueError("a _scheme needs _external=True")
-        if not route.parameters:
-            values.pop("__file_uri__", None)
+        if any(parameter.name == FILE_PARAMETER for parameter in route.parameters) and "filename" in values:
+            values[FILE_PARAMETER] = str(values.pop("filename")).lstrip("/")
         path = route.build(values)
         query = f"?{urlencode(values, doseq=True)}" if values else ""
-        fragment = f"#{anchor}" if anchor else ""
+        fragment = f"#{quote(str(anchor), safe='/?' + _VALUE_SAFE)}" if anchor else ""
         if not external:
             return f"{path}{query}{fragment}"
-        server = server or server_name or route.host or ""
+        server = server or route.host or server_name
+        if not server:
+            raise URLBuildError("a whole address needs _server=, SERVER_NAME or a route with a host")
         if "//" in server:
             parts = urlsplit(server)
             scheme, server = scheme or parts.scheme, parts.netloc

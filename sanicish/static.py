@@ -1,16 +1,19 @@
 """Files and directories under a path, and nothing outside of them."""
 
+import re
+from dataclasses import replace
 from email.utils import formatdate, parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from sanicish.definitions import RouteDef, StaticDef
 from sanicish.exceptions import FileNotFound
 from sanicish.files import stat_file
 from sanicish.handlers import ContentRangeHandler
-from sanicish.registry import RouteDef, StaticDef
 from sanicish.request import Request
 from sanicish.response import HTTPResponse, StreamingHTTPResponse, file
+from sanicish.router import FILE_PARAMETER
 
 __all__ = ["StaticFiles", "static_routes"]
 
@@ -22,31 +25,62 @@ class StaticFiles:
     not exist.
     """
 
-    def __init__(self, root: Path, index: str | None = None, content_type: str | None = None) -> None:
-        self.root = root.resolve()
-        self.index = index
-        self.content_type = content_type
-        self.__name__ = "static"
+    __name__ = "static"
 
-    async def __call__(self, request: Request, __file_uri__: str | None = None) -> HTTPResponse | StreamingHTTPResponse:
-        path = self.root if __file_uri__ is None else self._inside(unquote(__file_uri__))
-        if self.index is not None and path.is_dir():
-            path = path / self.index
+    def __init__(self, definition: StaticDef) -> None:
+        self._root = definition.path.resolve()
+        self._said = definition
+        self._pattern = re.compile(definition.pattern)
+
+    async def __call__(self, request: Request, **values: str) -> HTTPResponse | StreamingHTTPResponse:
+        name = values.get(FILE_PARAMETER)
+        path = self._root if name is None else self._inside(unquote(name))
+        if self._said.index and path.is_dir():
+            path = self._index_of(path)
         found = await stat_file(path)
-        modified = formatdate(int(found.st_mtime), usegmt=True)
-        headers: dict[str, Any] = {"Last-Modified": modified, "Accept-Ranges": "bytes"}
-        if not _modified_since(request, found.st_mtime):
-            return HTTPResponse(status=304, headers=headers)
+        headers: dict[str, Any] = {"Accept-Ranges": "bytes"}
+        if self._said.use_modified_since:
+            headers["Last-Modified"] = formatdate(int(found.st_mtime), usegmt=True)
+            if not _modified_since(request, found.st_mtime):
+                return HTTPResponse(status=304, headers=headers)
         wanted = ContentRangeHandler(request, found) if _asks_range(request) else None
-        return await file(path, mime_type=self.content_type, headers=headers, _range=wanted)
+        return await file(path, mime_type=self._said.content_type, headers=headers, _range=wanted)
 
     def _inside(self, name: str) -> Path:
         if "\0" in name or "\\" in name or name.startswith("/"):
-            raise FileNotFound("File not found", path=self.root, relative_url=name)
-        path = (self.root / name).resolve()
-        if not path.is_relative_to(self.root):
-            raise FileNotFound("File not found", path=self.root, relative_url=name)
+            raise _no_file(name)
+        if not (self._pattern.fullmatch(name) or self._pattern.fullmatch("/" + name)):
+            raise _no_file(name)
+        path = self._checked(self._root / name)
+        if name.endswith("/") and not path.is_dir():
+            raise _no_file(name)
         return path
+
+    def _index_of(self, directory: Path) -> Path:
+        for name in self._said.index:
+            path = self._checked(directory / name)
+            if path.is_file():
+                return path
+        raise _no_file(directory.name)
+
+    def _checked(self, path: Path) -> Path:
+        """The file itself; raises ``FileNotFound`` if it lies outside, unless links out may be followed."""
+        try:
+            real = path.resolve()
+            if real.is_relative_to(self._root):
+                return real
+            by_directory = real.is_dir() or not path.parent.resolve().is_relative_to(self._root)
+        except (OSError, RuntimeError):  # a name too long, a link that leads to itself
+            raise _no_file(path.name) from None
+        said = self._said
+        followed = said.follow_external_symlink_dirs if by_directory else said.follow_external_symlink_files
+        if not followed or ".." in path.parts:
+            raise _no_file(path.name)
+        return real
+
+
+def _no_file(name: str) -> FileNotFound:
+    return FileNotFound("File not found", relative_url=name)
 
 
 def _modified_since(request: Request, modified: float) -> bool:
@@ -55,7 +89,7 @@ def _modified_since(request: Request, modified: float) -> bool:
         return True
     try:
         return int(modified) > parsedate_to_datetime(text).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         return True
 
 
@@ -65,17 +99,18 @@ def _asks_range(request: Request) -> bool:
 
 def static_routes(definition: StaticDef) -> list[RouteDef]:
     """The routes of a file, or of a directory and all below it."""
-    options = definition.options
-    handler = StaticFiles(definition.path, options.get("index"), options.get("content_type"))
-    common: dict[str, Any] = {
-        "methods": frozenset({"GET", "HEAD"}),
-        "host": options.get("host"),
-        "strict_slashes": options.get("strict_slashes"),
-    }
-    name = options.get("name", "static")
+    handler = StaticFiles(definition)
+    whole = RouteDef(
+        handler,
+        definition.uri,
+        frozenset({"GET", "HEAD"}),
+        definition.name,
+        definition.host,
+        definition.strict_slashes,
+        version=definition.version,
+        version_prefix=definition.version_prefix,
+    )
     if definition.path.is_file():
-        return [RouteDef(handler, definition.uri, name=name, **common)]
-    routes = [RouteDef(handler, f"{definition.uri.rstrip('/')}/<__file_uri__:path>", name=name, **common)]
-    if handler.index is not None:
-        routes.append(RouteDef(handler, definition.uri, name=f"{name}_index", **common))
-    return routes
+        return [whole]
+    below = replace(whole, uri=f"{definition.uri.rstrip('/')}/<{FILE_PARAMETER}:path>")
+    return [below, replace(whole, name=f"{definition.name}_index")] if definition.index else [below]

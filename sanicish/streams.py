@@ -3,12 +3,13 @@
 The parser feeds it, one reader reads it. Above the high mark the connection stops reading from the socket, below
 the low mark it goes on; the marks count bytes, so memory is bounded whatever the client sends.
 
-Law: ``None`` means that the message ended. A body that was cut raises instead, after all that came was delivered.
+Law: ``None`` means that the message ended, and that nothing of it was kept back. A body that was cut raises instead,
+after all that came was delivered; one that is too large raises at once.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Protocol
 
 from sanicish.exceptions import BadRequest, PayloadTooLarge, StreamBusy
@@ -56,6 +57,7 @@ class RequestStream:
         "total",
         "trailers",
         "wanted",
+        "whole",
     )
 
     def __init__(
@@ -82,6 +84,7 @@ class RequestStream:
         self._waiter: asyncio.Future[None] | None = None
         self._on_wanted = on_wanted
         self.wanted = False  # somebody has begun to read
+        self.whole = False  # and wants all of it, as one
         self.received = 0  # bytes of body that have come
         self.total = total  # bytes that the head announced; None when it did not
         self.request_max_size = max_size
@@ -93,11 +96,10 @@ class RequestStream:
         """Take the next piece."""
         size = len(data)
         self.received += size
-        if self._discarding:
+        if self._discarding or self._error is not None:
             return
         if self.request_max_size is not None and self.received > self.request_max_size:
-            self.fail(PayloadTooLarge(f"the body is larger than {self.request_max_size} bytes"))
-            self.discard()
+            self._refuse(self.request_max_size)
             return
         self._size += size
         if self._gathered:
@@ -119,8 +121,9 @@ class RequestStream:
 
     def feed_eof(self) -> None:
         """The message is complete."""
-        self._ended = True
-        self._wake()
+        if self._error is None:
+            self._ended = True
+            self._wake()
 
     def fail(self, error: Exception) -> None:
         """The message will never be complete; the reader is told after what has come."""
@@ -148,11 +151,19 @@ class RequestStream:
             self._brakes.release(self._hold)
 
     def limit(self, max_size: int | None) -> None:
-        """Take at most so many bytes; raises ``PayloadTooLarge`` if more are announced."""
-        if max_size is not None and self.total is not None and self.total > max_size:
-            raise PayloadTooLarge(f"the body is larger than {max_size} bytes")
+        """Take at most so many bytes; raises ``PayloadTooLarge`` if more are announced or have come."""
+        if max_size is not None and max(self.total or 0, self.received) > max_size:
+            raise self._refuse(max_size)
         if not self._ended:
             self.request_max_size = max_size
+
+    def _refuse(self, max_size: int) -> Exception:
+        """The body is larger than it may be: nobody gets any more of it."""
+        error = PayloadTooLarge(f"the body is larger than {max_size} bytes")
+        self._ended = False
+        self.fail(error)
+        self.discard()
+        return error
 
     # What a handler does
 
@@ -165,6 +176,16 @@ class RequestStream:
     def complete(self) -> bool:
         """Whether the whole body has come, read or not."""
         return self._ended
+
+    @property
+    def failed(self) -> bool:
+        """Whether the body will never be whole: cut, broken or too large."""
+        return self._error is not None
+
+    @property
+    def unread(self) -> int:
+        """Bytes that have come and were not read yet."""
+        return self._size
 
     @property
     def waiting(self) -> bool:
@@ -218,66 +239,99 @@ class RequestStream:
 
     async def read(self, n: int | None = None) -> bytes | None:
         """The next bytes, at most ``n`` of them; ``None`` when the body has ended."""
+        if n is not None and n <= 0:
+            raise ValueError("read() needs a positive number of bytes")
         if (self._busy or not self._size) and not await self._fill():
             return None
         self.wanted = True
-        if n is None:
-            return self._take()
-        if n <= 0:
-            raise ValueError("read() needs a positive number of bytes")
-        return self._take(self._offset + n)
+        return self._take(None if n is None else self._offset + n)
 
     get = read
 
     async def readexactly(self, n: int) -> bytes:
-        """Exactly ``n`` bytes; raises ``BadRequest`` if the body ends before."""
-        pieces = []
+        """Exactly ``n`` bytes; raises ``BadRequest`` if the body ends before.
+
+        Whatever it raises, no byte is lost: the next read begins where this one began.
+        """
+        pieces: list[bytes] = []
         missing = n
-        while missing > 0:
-            piece = await self.read(missing)
-            if piece is None:
-                raise BadRequest(f"the body ended {missing} bytes too early")
-            pieces.append(piece)
-            missing -= len(piece)
+        try:
+            while missing > 0:
+                piece = await self.read(missing)
+                if piece is None:
+                    raise BadRequest(f"the body ended {missing} bytes too early")
+                pieces.append(piece)
+                missing -= len(piece)
+        except BaseException:
+            self._put_back(pieces)
+            raise
         return b"".join(pieces)
 
     async def readline(self, limit: int = 65_536) -> bytes:
-        """The next line with its ``\\n``, the rest if there is none, ``b""`` at the end; at most ``limit`` bytes."""
-        pieces = []
+        """The next line with its ``\\n``, the rest if there is none, ``b""`` at the end; at most ``limit`` bytes.
+
+        Raises ``PayloadTooLarge`` for a longer line. Whatever it raises, no byte is lost.
+        """
+        pieces: list[bytes] = []
         size = 0
-        while (self._size and not self._busy) or await self._fill():
-            self.wanted = True
-            end = self._front().find(b"\n", self._offset) + 1
-            pieces.append(self._take(end or None))
-            size += len(pieces[-1])
-            if size > limit:
-                raise PayloadTooLarge(f"a line of the body is longer than {limit} bytes")
-            if end:
-                break
+        try:
+            while (self._size and not self._busy) or await self._fill():
+                self.wanted = True
+                end = self._front().find(b"\n", self._offset) + 1
+                pieces.append(self._take(end or None))
+                size += len(pieces[-1])
+                if size > limit:
+                    raise PayloadTooLarge(f"a line of the body is longer than {limit} bytes")
+                if end:
+                    break
+        except BaseException:
+            self._put_back(pieces)
+            raise
         return b"".join(pieces)
 
+    def _put_back(self, pieces: list[bytes]) -> None:
+        """Undo reading: these are the oldest pieces again."""
+        if not pieces or self._discarding:
+            return
+        if self._offset:
+            pieces.append(self._pieces.popleft()[self._offset :])
+            self._offset = 0
+            self._size -= len(pieces[-1])
+        self._pieces.extendleft(reversed(pieces))
+        self._size += sum(map(len, pieces))
+
     async def read_all(self, limit: int | None = None) -> bytes:
-        """What is left of the body, as one; raises ``PayloadTooLarge`` above ``limit`` bytes."""
-        if self.at_end:
-            return b""
+        """What is left of the body, as one; raises ``PayloadTooLarge`` if the body is larger than ``limit`` bytes.
+
+        When it is cut or cancelled, what came can still be read.
+        """
         if limit is not None and (self.request_max_size is None or self.request_max_size > limit):
             self.limit(limit)
+        self.whole = True
+        if self.at_end:
+            return b""
         first = await self.read()
         if first is None:
             return b""
         if self._ended and not self._size:
             return first
         pieces = [first]
-        while (piece := await self.read()) is not None:
-            pieces.append(piece)
+        try:
+            while (piece := await self.read()) is not None:
+                pieces.append(piece)
+        except BaseException:
+            self._put_back(pieces)
+            raise
         return b"".join(pieces)
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._iterate()
+    def __aiter__(self) -> "RequestStream":
+        return self
 
-    async def _iterate(self) -> AsyncIterator[bytes]:
-        while (piece := await self.read()) is not None:
-            yield piece
+    async def __anext__(self) -> bytes:
+        piece = await self.read()
+        if piece is None:
+            raise StopAsyncIteration
+        return piece
 
 
 StreamBuffer = RequestStream  # its name in Sanic 19.3 to 20.12
@@ -285,5 +339,5 @@ StreamBuffer = RequestStream  # its name in Sanic 19.3 to 20.12
 EMPTY = RequestStream(total=0)
 """The body of every request that has none: already ended, shared by all."""
 EMPTY.feed_eof()
-EMPTY.wanted = True
+EMPTY.wanted = EMPTY.whole = True
 EMPTY.trailers.freeze()

@@ -23,7 +23,7 @@ class HTTPMethodView:
     ``decorators`` wrap the handler, the first one innermost.
     """
 
-    decorators: ClassVar[Iterable[Callable[..., Any]]] = ()
+    decorators: ClassVar[list[Callable[..., Any]]] = []
 
     def __init_subclass__(
         cls, attach: Any = None, uri: str = "", methods: Iterable[str] = frozenset(), **options: Any

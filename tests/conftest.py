@@ -24,6 +24,12 @@ def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> d
     return factories
 
 
+def pytest_collection_finish() -> None:
+    """What the tests import stays for ever: no collection after a test needs to look at it again."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture
 def app() -> Sanic:
     """A fresh application, known to nobody else."""

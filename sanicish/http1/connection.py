@@ -13,8 +13,9 @@ and errors need no queue: a broken second request cannot be seen before the firs
 | handler done, message incomplete      | BODY         | the rest is dropped up to a limit, else close, lingering |
 | broken bytes, nothing open            | -> CLOSED    | answer with their status, close, lingering              |
 | broken bytes in an open body          | -> CLOSED    | its reader gets the error; close after the answer       |
-| peer ends between messages            | -> CLOSED    | finish what is open, close                              |
-| peer ends within a message            | -> CLOSED    | its reader gets ``RequestAborted``                      |
+| peer ends between messages            | -> CLOSED    | close                                                   |
+| peer ends behind whole requests       | HEAD         | answer all of them, then close                          |
+| peer ends within a body               | -> CLOSED    | its reader gets ``RequestAborted``, after all that came |
 | connection lost                       | -> CLOSED    | readers and writers wake                                |
 | shutdown                              |              | the open answer says ``Connection: close``; idle closes |
 """
@@ -52,7 +53,7 @@ class Phase(Enum):
     """What a connection is waiting for; each phase has its own clock."""
 
     IDLE = "between requests"
-    HEAD = "a head has begun"
+    HEAD = "a head, the first one or one that has begun"
     EXCHANGE = "a request is being answered"
     DRAIN = "the rest of a body nobody wants"
     LINGER = "the peer, to see the last answer and leave"
@@ -86,20 +87,23 @@ class Http1Connection:
         "_limits",
         "_lingering",
         "_parser",
-        "_peer_ended",
         "_reading",
         "_shell",
+        "_to_drain",
         "_unread",
         "call_soon",
         "exchange",
         "flow",
+        "peer_ended",
         "reset",
         "serial",
         "transport",
         "unsent_limit",
     )
 
-    def __init__(self, transport: Any, flow: FlowControl, limits: Limits, shell: Shell) -> None:
+    def __init__(
+        self, transport: Any, flow: FlowControl, limits: Limits, shell: Shell, keep_alive: bool = True
+    ) -> None:
         self.transport = transport
         self.flow = flow
         self.unsent_limit = limits.unsent
@@ -113,9 +117,10 @@ class Http1Connection:
         self._unread = b""
         self._feeding = False
         self._fresh = False  # the open exchange was just read and nobody works on it yet
-        self._closing = False  # no further request will be read
+        self._closing = not keep_alive  # no further request will be read
         self._lingering = False
-        self._peer_ended = False
+        self._to_drain = 0  # bytes of a body nobody wants that may still come
+        self.peer_ended = False  # the peer will send no more; it may still listen
         self.exchange: Http1Exchange | None = None
         self.serial = 0  # moves whenever the connection does, for clocks that look from time to time
 
@@ -128,7 +133,12 @@ class Http1Connection:
             return Phase.LINGER
         if self._reading is not HEAD:
             return Phase.DRAIN if self._reading is BODY else Phase.CLOSING
-        return Phase.HEAD if self._parser.in_message else Phase.IDLE
+        return Phase.IDLE if self.serial and not self._parser.in_message else Phase.HEAD
+
+    @property
+    def begun(self) -> bool:
+        """Whether a message has begun to come."""
+        return self._parser.in_message
 
     # Bytes come in
 
@@ -192,19 +202,25 @@ class Http1Connection:
         self._fresh = True
 
     def on_data(self, data: bytes) -> None:
-        self._body.feed(data)
-        if self.exchange is None and self._body.received > self._limits.drain:
-            self._close(linger=True)
+        if self.exchange is not None:
+            self._body.feed(data)
+        else:
+            self._to_drain -= len(data)
+            if self._to_drain < 0 and self._reading is not CLOSED:
+                self._close(linger=True)
 
     def on_end(self, trailers: list[Field] | None) -> None:
+        if self._reading is CLOSED:  # while the last bytes of what was given up were read
+            return
         self._reading = HEAD
         if self._body is not EMPTY:
-            if trailers:
-                self._body.trailers = Headers.from_raw(trailers)
-            self._body.feed_eof()
             if self.exchange is None:  # the rest of a body nobody wanted
                 self._body = EMPTY
                 self.serial += 1
+                return
+            if trailers:
+                self._body.trailers = Headers.from_raw(trailers)
+            self._body.feed_eof()
 
     def _on_wanted(self) -> None:
         if self.exchange is not None:
@@ -216,39 +232,50 @@ class Http1Connection:
         """The Date field of now."""
         return self._shell.date.line(self._shell.now())
 
-    def may_keep(self) -> bool:
-        """Whether the connection can be used again after the answer that begins now."""
+    def may_keep(self, whole: bool) -> bool:
+        """Whether the connection can be used again after the answer that begins now, or is ``whole`` already."""
         if self._closing or self._reading is CLOSED:
             return False
-        return self._reading is HEAD or self._body.wanted or not self._too_much_left()
+        if self._reading is HEAD:
+            return not self._body.failed
+        if self._body.wanted and not whole:  # its reader may read on while the answer is being written
+            return not self._body.failed
+        return not self._too_much_left()
 
     def _too_much_left(self) -> bool:
         """Whether the rest of the body is more than it is worth to swallow, or may never come."""
         body = self._body
+        if body.failed:
+            return True
         if self.exchange is not None and self.exchange.owes_100 and not body.received:
             return True  # RFC 9110 10.1.1: the client may send its body, or not; only closing is safe
         return body.total is not None and body.total - body.received > self._limits.drain
 
     def done(self, exchange: Http1Exchange) -> None:
         """The handler is through with its exchange: go on with the next request, or end."""
+        body = self._body
         keep = exchange.keep_alive and not self._closing and self._reading is not CLOSED
         if keep and self._reading is BODY and self._too_much_left():
             keep = False
         self.exchange = None
         self.serial += 1
+        if self._reading is BODY:  # whoever reads on behind the handler's back must not wait for ever
+            body.discard()
+            body.fail(RequestAborted("the request was answered before its body had come"))
         if self.flow.lost:
             return
         if not keep:
-            self._close(linger=not self._body.complete or bool(self._unread))
+            self._close(linger=not body.complete or bool(self._unread))
         elif self._reading is BODY:
-            self._body.discard()
-            self._body.received = 0  # from here on it counts what is swallowed
+            self._to_drain = self._limits.drain
         else:
             self._body = EMPTY
             if self._unread and not self._feeding:
                 data, self._unread = self._unread, b""
                 self.flow.release(HOLD_PIPELINE)
                 self._read(data)
+                if self.peer_ended:
+                    self._end_of_input()
 
     def _refuse(self, error: SanicException) -> None:
         """The bytes break HTTP: whoever reads them is told, and nothing more is read."""
@@ -261,7 +288,7 @@ class Http1Connection:
         if exchange is None and self._body is not EMPTY:  # the rest of a body nobody wants is broken
             self._close(linger=True)
             return
-        body = f"{error.message}\n".encode("latin-1", "replace")
+        body = f"{error.message}\n".encode()
         if exchange is not None:
             self._fresh = False
             self.exchange = None
@@ -283,43 +310,59 @@ class Http1Connection:
 
     def eof(self) -> bool:
         """The peer will send no more; True if the connection should stay open for the answer."""
-        in_message = self._reading is BODY
-        self._reading = CLOSED
-        self._peer_ended = True
+        self.peer_ended = True
         if self.exchange is None:
+            self._reading = CLOSED
             return False
-        if in_message:
-            self._body.fail(RequestAborted("the client left in the middle of its body"))
+        self._end_of_input()
         return True
 
-    def lost(self) -> None:
-        """The connection is gone."""
+    def _end_of_input(self) -> None:
+        """No more bytes will come than those that wait."""
+        if self._unread:
+            return
         if self._reading is BODY:
             self._body.fail(RequestAborted("the client left in the middle of its body"))
         self._reading = CLOSED
+        if self.exchange is None:
+            self._close(linger=False)
+
+    def lost(self) -> None:
+        """The connection is gone."""
         self._unread = b""
+        self.peer_ended = True
+        if self._reading is BODY:
+            self._body.fail(RequestAborted("the client left in the middle of its body"))
+        self._reading = CLOSED
+        self._parser.close()
         self.serial += 1
 
-    def refuse_timeout(self, error: SanicException) -> None:
-        """Answer a head that does not come to its end, and close."""
+    def refuse(self, error: SanicException) -> None:
+        """Answer before any request was read, or to one that does not come to its end, and close."""
         if self.exchange is None and self._reading is HEAD:
             self._refuse(error)
 
     def shutdown(self) -> None:
         """Read no further request; close now if nothing is open."""
         self._closing = True
-        if self.exchange is None and not self._lingering:
+        if self.exchange is None:
+            self.close()
+
+    def close(self) -> None:
+        """Close a connection on which nothing is open; what was written still goes out."""
+        if not self._lingering:
             self._close(linger=False)
 
     def _close(self, linger: bool) -> None:
         """Close; lingering means to half-close and read on a while, for a plain close would reset the answer away
-        from a peer that is still sending (RFC 9112 9.6)."""
+        from a peer that is still sending (RFC 9112 9.6). TLS cannot half-close; there the peer is only waited for."""
         self._reading = CLOSED
         self._unread = b""
-        if linger and not (self._peer_ended or self.flow.lost) and self.transport.can_write_eof():
-            self._lingering = True
-            self.serial += 1
-            self.flow.release(HOLD_BODY | HOLD_PIPELINE)
-            self.transport.write_eof()
-        else:
+        if not linger or self.peer_ended or self.flow.lost or self.transport.is_closing():
             self.transport.close()
+            return
+        self._lingering = True
+        self.serial += 1
+        self.flow.release(HOLD_BODY | HOLD_PIPELINE)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()

@@ -38,7 +38,7 @@ class Line(Protocol):
 
     def date_line(self) -> bytes: ...
 
-    def may_keep(self) -> bool: ...
+    def may_keep(self, whole: bool, /) -> bool: ...
 
 
 class Http1Exchange(Exchange):
@@ -75,32 +75,36 @@ class Http1Exchange(Exchange):
         if self.started:
             raise StreamClosed("this request has been answered already")
         framing = choose_framing(self.head.method, self.head.version, status, _announced(headers), chunked)
-        self._out.append(self._head(status, headers, content_type, framing))
+        self._out.append(self._head(status, headers, content_type, framing, False))
         self._framing = framing
 
-    def _head(self, status: int, headers: Headers | None, content_type: str | None, framing: Framing) -> bytes:
+    def _head(
+        self, status: int, headers: Headers | None, content_type: str | None, framing: Framing, whole: bool
+    ) -> bytes:
+        """The head, ready to be sent; from here on there is no second one."""
         connection = b""
-        if (
-            not self.keep_alive
-            or framing.closes
-            or not self._line.may_keep()
-            or (headers and "close" in split_tokens(headers.get("connection", "")))
-        ):
-            self.keep_alive = False
+        keep_alive = self.keep_alive and not framing.closes and self._line.may_keep(whole)
+        if headers and keep_alive and "connection" in headers:
+            keep_alive = "close" not in split_tokens(", ".join(headers.getall("connection")))
+        if not keep_alive:
             connection = _CLOSE
         elif self.head.version == "1.0":
             connection = _KEEP_ALIVE
-        self.status = status
-        self.started = True
         if status == 204 or status == 304:
             content_type = None
-        return serialize_head(status, headers, content_type, framing.field, self._line.date_line(), connection)
+        lines = serialize_head(status, headers, content_type, framing.field, self._line.date_line(), connection)
+        self.keep_alive = keep_alive
+        self.status = status
+        self.started = True
+        return lines
 
     # The body
 
     def write(self, data: bytes) -> Awaitable[None]:
         framing = self._framing
         if framing is None:
+            if self.outcome is Outcome.COMPLETED and self.head.method == "HEAD":
+                return STOP  # it was complete with its head; who writes without awaiting has not seen that
             raise self._closed()
         flow = self._flow
         size = len(data)
@@ -134,9 +138,11 @@ class Http1Exchange(Exchange):
     def finish(self) -> Awaitable[None]:
         if self._framing is None:
             raise self._closed()
-        if not self._flow.lost:
-            self._framing.end(self._out)
-            self._push()
+        if self._flow.lost:
+            self._end(Outcome.DISCONNECT)
+            return self._flow
+        self._framing.end(self._out)
+        self._push()
         self._end(Outcome.COMPLETED)
         return self._flow if self._flow.must_wait else READY
 
@@ -144,20 +150,25 @@ class Http1Exchange(Exchange):
         if self.started:
             raise StreamClosed("this request has been answered already")
         head = self.head
-        length = len(body)
-        if headers and (not length or head.method == "HEAD"):
-            announced = _announced(headers)  # what a GET would have had: HEAD and 304 may tell it
-            length = announced if announced is not None and (head.method == "HEAD" or status == 304) else length
+        length: int | None = len(body)
+        if head.method == "HEAD" or status == 304:  # both may tell what a GET and a 200 would have had (RFC 9110 8.6)
+            announced = _announced(headers)
+            if announced is not None or status == 304:
+                length = announced
         framing = choose_framing(head.method, head.version, status, length, None)
-        lines = self._head(status, headers, content_type, framing)
+        lines = self._head(status, headers, content_type, framing, True)
         if framing.bodiless:
+            if body and head.method != "HEAD":
+                self._warn_dropped(len(body))
             body = b""
+        if self._flow.lost:
+            self._end(Outcome.DISCONNECT)
+            return
         self.bytes_sent = len(body)
-        if not self._flow.lost:
-            if len(body) >= _LARGE:
-                self._transport.writelines((lines, body))
-            else:
-                self._transport.write(lines + body)
+        if len(body) >= _LARGE:
+            self._transport.writelines((lines, body))
+        else:
+            self._transport.write(lines + body)
         self._end(Outcome.COMPLETED)
 
     def abort(self, outcome: Outcome = Outcome.FAILED) -> None:
@@ -188,9 +199,13 @@ class Http1Exchange(Exchange):
         if self.head.method == "HEAD":
             self.finish()
             return STOP
-        if size:
-            error_logger.warning("%s bytes written to an answer with status %s were dropped", size, self.status)
+        if size and not self._pending:
+            self._pending = size  # said once
+            self._warn_dropped(size)
         return READY
+
+    def _warn_dropped(self, size: int) -> None:
+        error_logger.warning("status %s allows no body: %s bytes of an answer were dropped", self.status, size)
 
     def _unsent(self) -> int:
         size: int = self._transport.get_write_buffer_size()
@@ -218,10 +233,19 @@ class Http1Exchange(Exchange):
 
 
 def _announced(headers: Headers | None) -> int | None:
-    """The length the application promised; raises ``ResponseError`` if it is not a number."""
-    text = headers.get("content-length") if headers else None
-    if text is None:
+    """The length the application promised; raises ``ResponseError`` if it is not one number.
+
+    The framing is ours. A ``Transfer-Encoding`` of the application is taken for what it means, if it is chunked, and
+    refused if it is a coding that nobody applied.
+    """
+    if not headers:
         return None
-    if not (text.isascii() and text.isdigit()):
-        raise ResponseError(f"Content-Length is not a number: {text!r}")
+    if "transfer-encoding" in headers and split_tokens(", ".join(headers.getall("transfer-encoding"))) != ["chunked"]:
+        raise ResponseError(f"not a transfer coding of this server: {headers['transfer-encoding']!r}")
+    texts = headers.getall("content-length")
+    if not texts:
+        return None
+    text = texts[0]
+    if not (text.isascii() and text.isdigit() and len(text) < 20) or any(one != text for one in texts):
+        raise ResponseError(f"Content-Length is not one number: {', '.join(texts)!r}")
     return int(text)

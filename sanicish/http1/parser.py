@@ -12,6 +12,7 @@ from httptools import (
     HttpParserCallbackError,
     HttpParserError,
     HttpParserInvalidMethodError,
+    HttpParserInvalidURLError,
     HttpParserUpgrade,
     HttpRequestParser,
 )
@@ -32,6 +33,7 @@ __all__ = ["RequestParser", "Sink"]
 
 _END = b"\r\n\r\n"
 _SLICE = 65_536  # bytes of a chunked body looked at in one go
+_FRAMING = 16_384  # bytes of chunk extensions or trailers in a row; looked at once a slice
 
 # RFC 9110 7.2 and RFC 3986 3.2.2, without what no host has: userinfo, sub-delims, percent signs, 8-bit.
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
@@ -78,6 +80,7 @@ class RequestParser:
         "_body",
         "_body_fed",
         "_complete",
+        "_dry",
         "_fields",
         "_head",
         "_head_size",
@@ -85,7 +88,6 @@ class RequestParser:
         "_left",
         "_limits",
         "_parser",
-        "_pieces",
         "_raw",
         "_sink",
         "_tail",
@@ -107,12 +109,17 @@ class RequestParser:
         self._target = b""
         self._fields: list[Field] = []
         self._trailers: list[Field] | None = None
-        self._body_fed = self._body = self._pieces = 0
+        self._body_fed = self._body = 0  # bytes of a chunked body: as fed, and what of them is content
+        self._dry = 0  # bytes fed since the last content
 
     @property
     def in_message(self) -> bool:
-        """Whether a message has begun and not ended; blank lines before a request count as begun."""
-        return self._in_body or self._left > 0 or self._head_size > 0
+        """Whether a message has begun and not ended; the blank lines allowed before a request are none of it."""
+        return self._in_body or self._left > 0 or bool(self._raw.lstrip(b"\r\n"))
+
+    def close(self) -> None:
+        """Feed it no more: parser and callbacks let go of each other, so that no cycle is left to be collected."""
+        self._parser = self._sink = None  # type: ignore[assignment]
 
     @property
     def left(self) -> int:
@@ -128,21 +135,15 @@ class RequestParser:
             return self._pass_on(data, pos)
         end = self._next_stop(data, pos)
         if self._in_body:
+            before = self._body
             self._body_fed += end - pos
             piece: bytes | memoryview = memoryview(data)[pos:end]
         else:
+            before = -1
             self._head_size += end - pos
             piece = data if pos == 0 and end == len(data) else data[pos:end]
             self._raw = self._raw + piece if self._raw else piece
-        upgrade = False
-        try:
-            self._parser.feed_data(piece)
-        except HttpParserUpgrade:
-            upgrade = True
-        except HttpParserCallbackError as error:
-            self._raise_cause(error)
-        except HttpParserError as error:
-            raise self._refusal(error) from None
+        upgrade = self._feed(piece)
         head = self._head
         if head is not None:
             self._deliver_head(head, upgrade)
@@ -150,21 +151,40 @@ class RequestParser:
             self._finish_message()
         elif head is None:
             self._tail = (self._tail + data[max(pos, end - 3) : end])[-3:]
+            self._dry = self._dry + end - pos if self._body == before else 0
             self._check_size()
         return end
+
+    def _feed(self, piece: bytes | memoryview) -> bool:
+        """Give a piece to httptools; True if it sees an upgrade, which is not taken."""
+        try:
+            self._parser.feed_data(piece)
+        except HttpParserUpgrade:
+            return True
+        except HttpParserCallbackError as error:
+            self._raise_cause(error)
+        except HttpParserError as error:
+            if not str(error).startswith("Data after"):
+                raise self._refusal(error) from None
+        else:
+            return False
+        # llhttp took the last message for the last one, by a trailer or by its own reading of Connection. Whether a
+        # connection goes on is decided in one place, and who feeds us has decided that it does.
+        self._parser = HttpRequestParser(self)
+        return self._feed(piece)
 
     def _check_size(self) -> None:
         """Keep what has no end yet within its limit."""
         if not self._in_body:
-            if self._head_size > self._limits.head:
+            if self._head_size >= self._limits.head:
                 raise HeaderFieldsTooLarge(f"the head is larger than {self._limits.head} bytes")
-        # Chunk extensions, zeros before sizes and trailers call nobody back and would else have no limit.
-        elif self._body_fed - self._body > 16_384 + self._body // 4 + 16 * self._pieces:
+        # Chunk extensions, zeros before sizes and trailers call nobody back, or too late, and would else have no limit.
+        elif self._dry > _FRAMING or self._body_fed - self._body > _FRAMING + 16 * self._body:
             raise BadRequest("the framing of the chunked body outweighs the body")
 
     def _next_stop(self, data: bytes, pos: int) -> int:
         """The end of the next blank line, or of what may be looked at in one go."""
-        most = pos + (_SLICE if self._in_body else self._limits.head + 1 - self._head_size)
+        most = pos + (_SLICE if self._in_body else self._limits.head - self._head_size)
         if self._tail:  # the blank line may lie across the border of two reads
             across = (self._tail + data[pos : pos + 3]).find(_END)
             if across >= 0:
@@ -199,7 +219,7 @@ class RequestParser:
             self._left = length
         elif length is None:
             self._in_body = True
-            self._body_fed = self._body = self._pieces = 0
+            self._body_fed = self._body = self._dry = 0
             if upgrade:
                 self._parser.feed_data(_NEUTRAL_CHUNKED_HEAD)
         self._sink.on_head(head)
@@ -217,7 +237,7 @@ class RequestParser:
             return
         self._target += url  # may come in parts
         if len(self._target) > self._limits.target:
-            raise URITooLong(f"the request target is longer than {self._limits.target} bytes")
+            raise self._too_long()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_body:
@@ -241,7 +261,6 @@ class RequestParser:
 
     def on_body(self, data: bytes) -> None:
         self._body += len(data)
-        self._pieces += 1
         self._sink.on_data(data)
 
     def on_message_complete(self) -> None:
@@ -307,7 +326,7 @@ class RequestParser:
             keep_alive = b"close" not in tokens and (keep_alive or b"keep-alive" in tokens)
         expect_continue = False
         if expect is not None and version == "1.1":
-            if expect.lower() != b"100-continue":
+            if any(one.strip(b" \t").lower() not in (b"100-continue", b"") for one in expect.split(b",")):
                 raise ExpectationFailed("the only expectation understood is 100-continue")
             expect_continue = body_length != 0
         return RequestHead(method, target, version, fields, keep_alive, body_length, expect_continue)
@@ -348,28 +367,42 @@ class RequestParser:
         text = str(error)
         if isinstance(error, HttpParserInvalidMethodError):
             return self._method_refusal()
-        if "HTTP version" in text:
+        if isinstance(error, HttpParserInvalidURLError) and not self._in_body:
+            target = self._accepted().lstrip(b"\r\n").partition(b" ")[2].lstrip(b" ")
+            if len(target) > self._limits.target:
+                return self._too_long()
+        if text.startswith("Invalid method for"):
+            return MethodNotImplemented("the method of the request is none of HTTP's")
+        if "HTTP version" in text or "PRI" in text:  # PRI begins the preface of HTTP/2 (RFC 9113 3.4)
             return VersionNotSupported("only HTTP/1.0 and HTTP/1.1 are spoken here")
         return BadRequest(f"the request is not valid HTTP: {text}")
 
-    def _method_refusal(self) -> SanicException:
-        """501 for a method that is only unknown, 400 for what is none (RFC 9110 9.1, 15.6.2).
+    def _too_long(self) -> SanicException:
+        return URITooLong(f"the request target is longer than {self._limits.target} bytes")
 
-        Decided by the bytes up to the one that failed, found again here, so that it does not depend on how the
-        bytes were split.
-        """
+    def _method_refusal(self) -> SanicException:
+        """501 for a method that is only unknown, 400 for what is none (RFC 9110 9.1, 15.6.2)."""
         start = self._raw.lstrip(b"\r\n")
-        probe = HttpRequestParser(_Deaf())
-        for end in range(1, len(start) + 1):
-            try:
-                probe.feed_data(start[end - 1 : end])
-            except HttpParserError:
-                if _TOKEN.fullmatch(start[:end]):
-                    return MethodNotImplemented("the method of the request is not known here")
-                break
+        begun = len(self._raw) - len(start)
+        if _TOKEN.fullmatch(self._raw[begun : len(self._accepted()) + 1]):
+            return MethodNotImplemented("the method of the request is not known here")
         if start[:1] == b"\x16":
             return BadRequest("these bytes are TLS, but this port speaks plain HTTP")
         return BadRequest("the request does not begin with a method")
+
+    def _accepted(self) -> bytes:
+        """The bytes of the head before the one that broke it.
+
+        httptools does not tell, so they are found again, byte by byte; the answer to a broken request shall not
+        depend on how its bytes were split.
+        """
+        probe = HttpRequestParser(_Deaf())
+        for end in range(len(self._raw)):
+            try:
+                probe.feed_data(self._raw[end : end + 1])
+            except HttpParserError:
+                return self._raw[:end]
+        return self._raw
 
 
 class _Deaf:

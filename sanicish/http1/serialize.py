@@ -3,11 +3,15 @@
 from email.utils import formatdate
 
 from sanicish.constants import STATUS_CODES
+from sanicish.exceptions import ResponseError
 from sanicish.headers import Headers
 
 __all__ = ["DateField", "serialize_head", "status_line"]
 
-_STATUS_LINES = {status: b"HTTP/1.1 %d %b\r\n" % (status, phrase) for status, phrase in STATUS_CODES.items()}
+# Final ones only: a 1xx announces another answer, and would leave the client waiting for it (RFC 9110 15.2).
+_STATUS_LINES = {
+    status: b"HTTP/1.1 %d %b\r\n" % (status, phrase) for status, phrase in STATUS_CODES.items() if status >= 200
+}
 
 # What these say is the server's to say: it is derived from the framing, never copied from the application.
 _OURS = frozenset({"content-length", "transfer-encoding", "connection", "keep-alive"})
@@ -32,9 +36,16 @@ class DateField:
 
 
 def status_line(status: int) -> bytes:
-    """The first line of a response; the version is the highest the server speaks (RFC 9110 2.5)."""
+    """The first line of a response; the version is the highest the server speaks (RFC 9110 2.5).
+
+    Raises ``ResponseError`` if the status is not that of an answer.
+    """
     line = _STATUS_LINES.get(status)
-    return line if line is not None else b"HTTP/1.1 %d Unknown\r\n" % status
+    if line is None:
+        if not isinstance(status, int) or not 200 <= status <= 999:
+            raise ResponseError(f"not the status of an answer: {status!r}")
+        line = b"HTTP/1.1 %d Unknown\r\n" % status
+    return line
 
 
 def serialize_head(
@@ -47,7 +58,8 @@ def serialize_head(
 ) -> bytes:
     """The head of a response, ready to be sent, the empty line included.
 
-    A ``Content-Type`` or ``Date`` among ``headers`` comes before the ones given apart.
+    A ``Content-Type`` or ``Date`` among ``headers`` comes before the ones given apart. Raises ``ResponseError`` if
+    the status is not that of an answer.
     """
     typed = f"Content-Type: {content_type}\r\n".encode("latin-1") if content_type else b""
     if not headers:

@@ -3,14 +3,15 @@
 import asyncio
 import socket
 import struct
+import sys
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from sanicish.config import Clocks, Limits
 from sanicish.exceptions import RequestTimeout, SanicException
-from sanicish.exchange import ConnInfo, Exchange, Handler, Outcome
-from sanicish.flow import FlowControl
+from sanicish.exchange import ConnInfo, Handler, Outcome
+from sanicish.flow import HOLD_BODY, FlowControl
 from sanicish.http1.connection import Http1Connection
 from sanicish.http1.exchange import Http1Exchange
 from sanicish.http1.serialize import DateField
@@ -20,7 +21,14 @@ from sanicish.server.timeouts import Due, Watch
 __all__ = ["Host", "HttpProtocol"]
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, zero seconds: closing sends RST
-_READING_GRACE = 1.0  # seconds that a handler which reads may go on to read what came before the cut
+_READING_GRACE = 1.0  # seconds for a handler whose client is gone to take the next piece of what came before
+_HALF_CLOSE_GRACE = 0.05  # seconds for an answer to a peer that has ended its side, and may have gone altogether
+
+# Linux tells of a TCP socket what no read or write does: that a peer whose bytes are not read has left, and how much
+# of what was written it has taken. Elsewhere both are known later.
+_TCP_INFO: int | None = getattr(socket, "TCP_INFO", None)
+_CLOSE, _CLOSE_WAIT = 7, 8  # tcpi_state after RST, after FIN
+_ACKED = slice(120, 128)  # tcpi_bytes_acked
 
 _OUTCOMES = {"disconnect": Outcome.DISCONNECT, "timeout": Outcome.TIMEOUT, "shutdown": Outcome.SHUTDOWN}
 
@@ -36,7 +44,9 @@ class Host(Protocol):
     high_water: int
     slice_seconds: float
     access_log: bool
-    stopping: bool
+
+    @property
+    def cleanup_seconds(self) -> float: ...
 
     def opened(self, protocol: "HttpProtocol", /) -> None: ...
 
@@ -46,7 +56,21 @@ class Host(Protocol):
 class HttpProtocol(asyncio.Protocol):
     """One connection."""
 
-    __slots__ = ("_began", "_host", "_task", "_transport", "call_soon", "conn", "connection", "date", "flow", "watch")
+    __slots__ = (
+        "_began",
+        "_cancelled",
+        "_host",
+        "_leaving",
+        "_lost",
+        "_task",
+        "_transport",
+        "call_soon",
+        "conn",
+        "connection",
+        "date",
+        "flow",
+        "watch",
+    )
 
     conn: ConnInfo
     connection: Http1Connection
@@ -56,6 +80,9 @@ class HttpProtocol(asyncio.Protocol):
         self._host = host
         self._task: asyncio.Task[None] | None = None
         self._began = 0.0
+        self._cancelled = 0.0  # when the handler was
+        self._leaving: Http1Exchange | None = None  # the exchange whose client is gone, while it reads on
+        self._lost = False
         self._transport: Any = None
         self.call_soon: Callable[..., Any] = host.loop.call_soon
         self.date = host.date
@@ -69,18 +96,17 @@ class HttpProtocol(asyncio.Protocol):
         transport.set_write_buffer_limits(high=host.high_water)
         self.conn = ConnInfo(transport)
         self.flow = FlowControl(transport, host.slice_seconds)
-        self.connection = Http1Connection(transport, self.flow, host.limits, self)
+        self.connection = Http1Connection(transport, self.flow, host.limits, self, host.clocks.keep_alive != 0)
         host.opened(self)
 
     def data_received(self, data: bytes) -> None:
         self.connection.receive(data)
 
     def eof_received(self) -> bool:
-        keep_open = self.connection.eof()
-        if keep_open:
-            # A peer that ends its side is taken as leaving; what was written already still goes out.
-            self._client_left()
-        return keep_open and not self._transport.is_closing()
+        if not self.connection.eof() or self.conn.ssl:  # TLS has no half-close
+            return False
+        self._peer_ended()
+        return not self._transport.is_closing()
 
     def pause_writing(self) -> None:
         self.flow.pause_writing()
@@ -89,6 +115,7 @@ class HttpProtocol(asyncio.Protocol):
         self.flow.resume_writing()
 
     def connection_lost(self, error: Exception | None) -> None:
+        self._lost = True
         self._client_left()
         self.connection.lost()
         self.flow.connection_lost()
@@ -102,13 +129,15 @@ class HttpProtocol(asyncio.Protocol):
         self._began = self._host.loop.time()
         self.flow.begin_turn()
         self._task = self._host.loop.create_task(self._run(exchange))
+        if self.connection.peer_ended:
+            self._peer_ended()
 
     def reset(self) -> None:
         """Close so that the peer sees an error, not an end."""
         sock = self._transport.get_extra_info("socket")
         if sock is not None and sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        self._transport.abort()
+        self.abort()
 
     def now(self) -> float:
         """Seconds since the epoch."""
@@ -119,6 +148,8 @@ class HttpProtocol(asyncio.Protocol):
         logger.debug("%s: refused with %s: %s", self.conn.client_ip or "unix", error.status_code, error.message)
         if "TLS" in error.message:
             logger.warning("%s speaks TLS to a port that speaks plain HTTP", self.conn.client_ip or "a client")
+        if self._host.access_log and self.connection.exchange is None:
+            access_logger.info(access_line("-", "-", error.status_code, 0, 0.0, error.message, self.conn.client_ip))
 
     # Handlers
 
@@ -139,13 +170,16 @@ class HttpProtocol(asyncio.Protocol):
             self._ended(exchange)
 
     def _ended(self, exchange: Http1Exchange) -> None:
-        if exchange.on_end is not None:
-            for callback in exchange.on_end:
+        self._leaving = None
+        for callback in exchange.on_end or ():
+            try:
                 callback(exchange)
+            except Exception:
+                error_logger.exception("a callback at the end of %s failed", exchange.head.path)
         if self._host.access_log:
             self._log(exchange)
         self.connection.done(exchange)
-        if self.flow.lost:
+        if self._lost:
             self._host.closed(self)
 
     def _log(self, exchange: Http1Exchange) -> None:
@@ -167,44 +201,127 @@ class HttpProtocol(asyncio.Protocol):
         exchange = self.connection.exchange
         if self._task is not None and exchange is not None and exchange.cancel_reason is None:
             exchange.cancel_reason = reason
+            self._cancelled = self._host.loop.time()
             self._task.cancel(reason)
+
+    # Clients that leave
 
     def _client_left(self) -> None:
         """Stop the handler: nobody is left to work for.
 
-        One that reads its request body is told by its read instead, after all that came; it gets a moment for that.
+        One that reads its request body is told by its read instead, after all that came; it has time for that as long
+        as it goes on reading.
         """
-        exchange: Exchange | None = self.connection.exchange
-        if exchange is None or self._task is None or exchange.cancel_reason is not None or exchange.shielded:
+        exchange = self.connection.exchange
+        if exchange is None or exchange is self._leaving or exchange.shielded:
             return
-        exchange.cancel_reason = "disconnect"
         body = exchange.body
         if body.wanted and not body.complete:
-            if not body.waiting:
-                self._host.loop.call_later(_READING_GRACE, self._task.cancel, "disconnect")
+            self._leaving = exchange
+            self._let_read(exchange)
         else:
-            self._task.cancel("disconnect")
+            self.cancel("disconnect")
+
+    def _let_read(self, exchange: Http1Exchange) -> None:
+        self._host.loop.call_later(_READING_GRACE, self._after_reading, exchange, exchange.body.unread)
+
+    def _after_reading(self, exchange: Http1Exchange, unread: int) -> None:
+        if exchange is self._leaving:
+            if exchange.body.unread < unread:
+                self._let_read(exchange)
+            else:
+                self.cancel("disconnect")
+
+    def _peer_ended(self) -> None:
+        """The peer will send no more, and either waits for its answer or has gone; both look the same from here.
+
+        A peer that has gone answers whatever is sent to it by a reset. So it has left unless something is sent soon.
+        """
+        exchange = self.connection.exchange
+        if exchange is None:
+            return
+        if exchange.body.wanted and not exchange.body.complete:
+            self._client_left()
+        else:
+            self._host.loop.call_later(
+                _HALF_CLOSE_GRACE, self._is_still_there, exchange, exchange.started, exchange.bytes_sent
+            )
+
+    def _is_still_there(self, exchange: Http1Exchange, started: bool, sent: int) -> None:
+        if exchange is not self.connection.exchange or exchange.outcome is not None or exchange.half_close:
+            return
+        if (exchange.started, exchange.bytes_sent) == (started, sent) and not self._transport.get_write_buffer_size():
+            self._client_left()
+
+    def _tcp_info(self) -> bytes:
+        """What the kernel knows of the connection; empty where it does not tell."""
+        sock = self._transport.get_extra_info("socket")
+        if _TCP_INFO is None or sock is None or sock.family == socket.AF_UNIX:
+            return b""
+        info: bytes = sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _ACKED.stop)
+        return info
+
+    def _left_unread(self) -> bool:
+        """Whether the peer has left behind bytes that are not read: then nothing else will tell."""
+        state = (self._tcp_info() or b"\0")[0]
+        return state == _CLOSE or (state == _CLOSE_WAIT and self.flow.holding == HOLD_BODY)
+
+    def _taken(self) -> tuple[int, ...]:
+        """What the peer has taken so far, as something that grows when it takes more."""
+        info = self._tcp_info()
+        if len(info) == _ACKED.stop:
+            return (int.from_bytes(info[_ACKED], sys.byteorder),)
+        return self.flow.resumed, -self._transport.get_write_buffer_size()
 
     # What the server calls
 
     def sweep(self, now: float) -> None:
         """Act on whatever is overdue."""
-        due = self.watch.look(self.connection, self._host.clocks, now)
-        if due is None:
+        exchange = self.connection.exchange
+        if exchange is not None and exchange.cancel_reason is not None:
+            if now - self._cancelled >= self._host.cleanup_seconds:
+                self._give_up(now)
             return
+        if exchange is not None and self.flow.holding and self._left_unread():
+            self._client_left()
+        due = self.watch.look(self.connection, self._host.clocks, now, self._taken)
+        if due is not None:
+            self._act(due)
+
+    def _act(self, due: Due) -> None:
         logger.debug("%s: %s", self.conn.client_ip or "unix", due.value)
-        if due is Due.HEAD:
-            self.connection.refuse_timeout(RequestTimeout("the head of the request did not arrive in time"))
+        connection = self.connection
+        if due is Due.HEAD and connection.begun:
+            connection.refuse(RequestTimeout("the head of the request did not arrive in time"))
         elif due is Due.RESPONSE or due is Due.STREAM:
             self.cancel("timeout")
-        elif due is Due.BODY and self.connection.exchange is not None:
-            self.connection.exchange.keep_alive = False
-            self.connection.exchange.body.fail(RequestTimeout("the body of the request stopped coming"))
+        elif due is Due.BODY and connection.exchange is not None:
+            connection.exchange.body.fail(RequestTimeout("the body of the request stopped coming"))
         elif due is Due.WRITE:
             self.cancel("timeout")
             self.reset()
-        else:
+        elif due is Due.END:
             self._transport.close()
+        else:
+            connection.close()
+
+    def _give_up(self, now: float) -> None:
+        """The handler was cancelled and does not end: its client shall not have to wait for that, and it is asked again."""
+        assert self._task is not None
+        error_logger.error("a handler goes on %.0f s after it was cancelled: %r", now - self._cancelled, self._task)
+        self._cancelled = now
+        self.abort()
+        self._task.cancel()
+
+    def let_go(self) -> None:
+        """The loop ends: it shall not wait for a handler that was cancelled and goes on all the same."""
+        if self._task is not None:
+            error_logger.error("a handler never ended: %r", self._task)
+            asyncio.tasks._unregister_task(self._task)
+
+    def refuse(self, error: SanicException) -> None:
+        """Answer before anything was asked, and close."""
+        self.connection.refuse(error)
 
     def shutdown(self) -> None:
         """Finish what is open and close."""
@@ -212,4 +329,5 @@ class HttpProtocol(asyncio.Protocol):
 
     def abort(self) -> None:
         """Close without waiting for anything."""
+        self.flow.connection_lost()  # nothing more is written from now on
         self._transport.abort()

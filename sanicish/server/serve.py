@@ -13,14 +13,19 @@ from typing import Any, Protocol
 import uvloop
 
 from sanicish.config import Config
-from sanicish.exceptions import ServerError
+from sanicish.exceptions import ServerError, ServiceUnavailable
 from sanicish.exchange import Exchange, Handler
 from sanicish.http1.serialize import DateField
-from sanicish.log import logger
+from sanicish.log import error_logger, logger
 from sanicish.server.protocol import HttpProtocol
 from sanicish.server.timeouts import interval
 
 __all__ = ["Application", "AsyncioServer", "Server", "new_loop", "serve", "tls_context"]
+
+_SWEEP_SLICE = 500  # connections looked at before others get their turn
+
+# A peer that vanished without a word is asked after by the kernel; connections inherit this from their listener.
+_KEEP_ALIVE = [("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 6)]
 
 
 class Application(Protocol):
@@ -87,6 +92,7 @@ class Server:
         self.date = DateField()
         self.high_water: int = config["RESPONSE_BUFFER_SIZE"]
         self.slice_seconds: float = config["FAIRNESS_SLICE"]
+        self.max_connections: int | None = config["MAX_CONNECTIONS"]
         self.access_log: bool = config["ACCESS_LOG"] if access_log is None else access_log
         self.stopping = False
         self.connections: set[HttpProtocol] = set()
@@ -94,17 +100,25 @@ class Server:
         self._unix: str | None = None
         self._sweeper: asyncio.Task[None] | None = None
         self._all_closed: asyncio.Future[None] | None = None
-        self._stopped: asyncio.Future[None] = self.loop.create_future()
+        self._ended = asyncio.Event()
         self.asked = asyncio.Event()  # to stop
         self.forced = asyncio.Event()  # to stop without waiting for anything
 
     # What connections call
+
+    @property
+    def cleanup_seconds(self) -> float:
+        """How long a handler that was cancelled may take to end."""
+        seconds: float = self.app.config["STREAM_CLEANUP_TIMEOUT"]
+        return seconds
 
     def opened(self, protocol: HttpProtocol) -> None:
         """A connection was made."""
         self.connections.add(protocol)
         if self.stopping:
             protocol.shutdown()
+        elif self.max_connections is not None and len(self.connections) > self.max_connections:
+            protocol.refuse(ServiceUnavailable("too many connections; try again later"))
 
     def closed(self, protocol: HttpProtocol) -> None:
         """A connection is gone, and so is its handler."""
@@ -141,6 +155,9 @@ class Server:
             self._server = await self.loop.create_server(
                 factory, host or "127.0.0.1", 8000 if port is None else port, ssl=context, backlog=backlog, **options
             )
+        for one in self._server.sockets:
+            if one.family != socket.AF_UNIX:
+                _ask_after_peers(one)
         self._sweeper = self.loop.create_task(self._sweep())
 
     @property
@@ -151,7 +168,7 @@ class Server:
     @property
     def address(self) -> Any:
         """The address of the first socket: ``(host, port)``, or a path."""
-        return self.sockets[0].getsockname()
+        return self._unix or self.sockets[0].getsockname()  # bound under another name, then renamed
 
     @property
     def port(self) -> int:
@@ -171,9 +188,14 @@ class Server:
         pause = interval(self.clocks)
         while True:
             await asyncio.sleep(pause)
-            now = self.loop.time()
-            for protocol in tuple(self.connections):
-                protocol.sweep(now)
+            for count, protocol in enumerate(tuple(self.connections), 1):
+                try:
+                    protocol.sweep(self.loop.time())
+                except Exception:  # of one connection; the clocks of the others must go on
+                    error_logger.exception("looking after a connection failed")
+                    protocol.abort()
+                if not count % _SWEEP_SLICE:
+                    await asyncio.sleep(0)
 
     def ask_to_stop(self) -> None:
         """Stop gracefully; asked again, at once."""
@@ -184,34 +206,42 @@ class Server:
         for protocol in tuple(self.connections):
             protocol.abort()
 
+    def accept_no_more(self) -> None:
+        """Stop listening; what is open goes on."""
+        if self._server is not None:
+            self._server.close()
+
     async def stop(self, grace: float | None = None) -> None:
         """Stop: accept no more, let what is open finish for ``grace`` seconds, then cancel it and close."""
         if self.stopping:
-            await asyncio.shield(self._stopped)
+            await self._ended.wait()
             return
         self.stopping = True
-        if grace is None:
-            grace = self.app.config["GRACEFUL_SHUTDOWN_TIMEOUT"]
-        if self._server is not None:
-            self._server.close()
-        self.app.server_stopping()
-        for protocol in tuple(self.connections):
-            protocol.shutdown()
-        if not await self._wait_closed(grace):
-            logger.info("%d connections are still open; they are cut now", len(self.connections))
+        try:
+            self.accept_no_more()
+            self.app.server_stopping()
             for protocol in tuple(self.connections):
-                protocol.cancel("shutdown")
-            await self._wait_closed(self.app.config["STREAM_CLEANUP_TIMEOUT"])
+                protocol.shutdown()
+            if not await self._wait_closed(self.app.config["GRACEFUL_SHUTDOWN_TIMEOUT"] if grace is None else grace):
+                logger.info("%d connections are still open; they are cut now", len(self.connections))
+                for protocol in tuple(self.connections):
+                    protocol.cancel("shutdown")
+                await self._wait_closed(self.cleanup_seconds)
+        finally:
             self.cut()
+            if self._sweeper is not None:
+                self._sweeper.cancel()
+            if self._unix is not None:
+                with suppress(FileNotFoundError):
+                    os.unlink(self._unix)
             await self._wait_closed(1)
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._sweeper
-        if self._unix is not None:
-            with suppress(FileNotFoundError):
-                os.unlink(self._unix)
-        self._stopped.set_result(None)
+            for protocol in self.connections:
+                protocol.let_go()
+            self._ended.set()
+
+    async def wait_stopped(self) -> None:
+        """Wait until somebody has stopped the server."""
+        await self._ended.wait()
 
     async def _wait_closed(self, seconds: float) -> bool:
         if not self.connections:
@@ -234,6 +264,8 @@ class AsyncioServer:
         self.server = server
         self._start = start
         self._serving = False
+        self._changing = asyncio.Lock()  # who closes while it starts waits until it has
+        self._stopping: asyncio.Task[None] | None = None
 
     @property
     def connections(self) -> set[HttpProtocol]:
@@ -264,36 +296,45 @@ class AsyncioServer:
 
     async def start_serving(self) -> None:
         """Run the start listeners and accept connections."""
-        if not self._serving:
-            self._serving = True
-            await self._start()
+        async with self._changing:
+            if not self._serving:
+                await self._start()
+                self._serving = True
 
     async def serve_forever(self) -> None:
-        """Serve until ``close`` or until cancelled."""
+        """Serve until ``close``, ``app.stop`` or until cancelled; then stop."""
         await self.start_serving()
-        await self.server.asked.wait()
-        await self._stop()
+        try:
+            await self.server.asked.wait()
+        finally:
+            await self.close()
 
     async def _stop(self) -> None:
-        await self.server.app.run_listeners("before_server_stop")
-        await self.server.stop()
-        await self.server.app.run_listeners("after_server_stop")
+        self.server.asked.set()
+        async with self._changing:
+            self.server.accept_no_more()
+            await self.server.app.run_listeners("before_server_stop")
+            await self.server.stop()
+            await self.server.app.run_listeners("after_server_stop")
 
     def close(self) -> asyncio.Task[None]:
-        """Begin to stop; ``wait_closed`` waits for the end."""
-        self._closing = self.server.loop.create_task(self._stop())
-        return self._closing
+        """Begin to stop, unless that has begun; ``wait_closed`` waits for the end."""
+        if self._stopping is None:
+            self._stopping = self.server.loop.create_task(self._stop())
+        return self._stopping
 
     async def wait_closed(self) -> None:
         """Wait until everything is closed."""
-        await asyncio.shield(self.server._stopped)
+        await self.server.wait_stopped()
+        if self._stopping is not None:
+            await asyncio.shield(self._stopping)
 
     async def __aenter__(self) -> "AsyncioServer":
         await self.start_serving()
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        await self._stop()
+        await self.close()
 
     def __await__(self) -> Any:
         return self.start_serving().__await__()
@@ -327,20 +368,27 @@ async def _serve(
     if register_sys_signals:
         for number in (signal.SIGINT, signal.SIGTERM):
             server.loop.add_signal_handler(number, server.ask_to_stop)
-    await app.run_listeners("before_server_start")
-    await server.start(**listen)
     try:
+        await app.run_listeners("before_server_start")
+        await server.start(**listen)
         await app.run_listeners("after_server_start")
         if on_ready is not None:
             on_ready(server)
         await server.asked.wait()
+        server.accept_no_more()
         await _until(server.forced, app.run_listeners("before_server_stop"))
         if server.connections:
             logger.info("stopping; %d connections are open (once more cuts them)", len(server.connections))
     finally:
         await _until(server.forced, server.stop())
-        server.cut()
-        await app.run_listeners("after_server_stop")
+        await _until(server.forced, app.run_listeners("after_server_stop"))
+
+
+def _ask_after_peers(listener: Any) -> None:
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEP_ALIVE:
+        if hasattr(socket, name):
+            listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 async def _until(forced: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:

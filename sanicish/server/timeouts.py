@@ -4,22 +4,24 @@ No timer is set per request. A sweep looks at every connection from time to time
 and since when, and a thing that has not moved for longer than its clock allows is overdue. The clock is a parameter.
 """
 
+from collections.abc import Callable
 from enum import Enum
 from typing import Any, Protocol
 
 from sanicish.config import Clocks
-from sanicish.flow import FlowControl
 from sanicish.http1.connection import Phase
 from sanicish.http1.exchange import Http1Exchange
 
 __all__ = ["Due", "Watch", "interval"]
+
+_WINDOW = 5.0  # seconds over which the rate of a body is measured
 
 
 class Due(Enum):
     """What ran out."""
 
     HEAD = "the head did not come to its end"
-    BODY = "the body did not move"
+    BODY = "the body did not move, or crept"
     RESPONSE = "the answer did not begin"
     STREAM = "the stream wrote nothing"
     WRITE = "the client took nothing"
@@ -32,70 +34,132 @@ class Watched(Protocol):
 
     serial: int
     exchange: Http1Exchange | None
-    flow: FlowControl
     transport: Any
 
     @property
     def phase(self) -> Phase: ...
 
 
+Taken = Callable[[], tuple[int, ...]]
+"""Tells what the peer has taken so far, as something that grows when it takes more."""
+
+
 def interval(clocks: Clocks) -> float:
     """Seconds between two sweeps: a tenth of the shortest clock, within reason."""
-    shortest = min([clock for clock in clocks if clock] or [5.0])
+    shortest = min([clock for clock in clocks._replace(body_rate=None) if clock] or [5.0])
     return min(0.5, max(0.02, shortest / 10))
 
 
 class Watch:
     """What one connection looked like when it last moved."""
 
-    __slots__ = ("_body", "_body_since", "_mark", "_sent", "_sent_since", "_since")
+    __slots__ = (
+        "_answer_since",
+        "_body",
+        "_body_since",
+        "_mark",
+        "_received",
+        "_since",
+        "_taken",
+        "_taken_since",
+        "_window",
+        "_window_since",
+        "_written",
+        "_written_since",
+    )
 
     def __init__(self) -> None:
         self._mark: tuple[int, Phase] | None = None
-        self._since = 0.0
-        self._body = self._sent = -1
-        self._body_since = self._sent_since = 0.0
+        self._begin((-1, Phase.IDLE), 0.0)
 
-    def look(self, connection: Watched, clocks: Clocks, now: float) -> Due | None:
+    def _begin(self, mark: tuple[int, Phase], now: float) -> None:
+        """The connection has gone on to something else: every clock starts again."""
+        self._mark = mark
+        self._since = self._answer_since = self._body_since = self._window_since = now
+        self._taken_since = self._written_since = now
+        self._body = (0, 0)  # bytes that came, and that wait to be read
+        self._received = self._window = 0
+        self._taken: tuple[int, ...] = ()
+        self._written = -1
+
+    def look(self, connection: Watched, clocks: Clocks, now: float, taken: Taken) -> Due | None:
         """What is overdue, if anything; ``now`` is seconds on any clock that only goes forward."""
         phase = connection.phase
         mark = (connection.serial, phase)
         if mark != self._mark:
-            self._mark = mark
-            self._since = now
-            self._body = self._sent = -1
+            self._begin(mark, now)
         exchange = connection.exchange
         if exchange is not None:
-            return self._look_at_exchange(connection, exchange, exchange.clocks or clocks, now)
+            clocks = exchange.clocks or clocks
+            return self._look_at_request(exchange, clocks, now) or self._look_at_answer(
+                connection.transport.get_write_buffer_size(), exchange, clocks, now, taken
+            )
+        idle = phase is Phase.IDLE or phase is Phase.HEAD
+        if connection.transport.get_write_buffer_size():  # the client is busy with what it was sent
+            self._since = now
+            return Due.WRITE if self._stuck(clocks.write if idle else clocks.close, now, taken) else None
+        self._taken_since = now
         if phase is Phase.IDLE:
             return Due.IDLE if _over(clocks.keep_alive, self._since, now) else None
         if phase is Phase.HEAD:
             return Due.HEAD if _over(clocks.head, self._since, now) else None
         if phase is Phase.CLOSING:
-            return self._look_at_writing(connection, 0, clocks.close, now)
+            return None
         return Due.END if _over(clocks.linger, self._since, now) else None
 
-    def _look_at_exchange(self, connection: Watched, exchange: Http1Exchange, clocks: Clocks, now: float) -> Due | None:
-        if exchange.outcome is None and not exchange.started and _over(clocks.response, self._since, now):
-            return Due.RESPONSE
+    def _look_at_request(self, exchange: Http1Exchange, clocks: Clocks, now: float) -> Due | None:
         body = exchange.body
-        if body.received != self._body or not body.waiting:
-            self._body = body.received
+        received = body.received
+        if not exchange.started and exchange.outcome is None:
+            # Who waits for the client, or works off what came, is not late with the answer.
+            if body.waiting or (received, body.unread) != self._body:
+                self._body = (received, body.unread)
+                self._answer_since = now
+            elif _over(clocks.response, self._answer_since, now):
+                return Due.RESPONSE
+        if not body.waiting:
+            self._received = self._window = received
+            self._body_since = self._window_since = now
+            return None
+        if received != self._received:
+            self._received = received
             self._body_since = now
         elif _over(clocks.body_idle, self._body_since, now):
             return Due.BODY
-        return self._look_at_writing(connection, exchange.bytes_sent, clocks.write, now)
-
-    def _look_at_writing(self, connection: Watched, written: int, clock: float | None, now: float) -> Due | None:
-        unsent = connection.transport.get_write_buffer_size()
-        # What has left: it never grows while the peer takes nothing, however much more is written.
-        sent = written - unsent
-        if not unsent or sent > self._sent or self._sent == -1:
-            self._sent = sent
-            self._sent_since = now
-        elif _over(clock, self._sent_since, now):
-            return Due.WRITE
+        # A creeping body holds up a handler that can do nothing before it is whole; a stream may be as slow as it is.
+        if clocks.body_rate is not None and body.whole and now - self._window_since >= _WINDOW:
+            if received - self._window < clocks.body_rate * (now - self._window_since):
+                return Due.BODY
+            self._window = received
+            self._window_since = now
         return None
+
+    def _look_at_answer(
+        self, unsent: int, exchange: Http1Exchange, clocks: Clocks, now: float, taken: Taken
+    ) -> Due | None:
+        if unsent:
+            self._written_since = now
+            return Due.WRITE if self._stuck(clocks.write, now, taken) else None
+        self._taken_since = now
+        if not exchange.started or exchange.outcome is not None:
+            return None
+        if exchange.bytes_sent != self._written:
+            self._written = exchange.bytes_sent
+            self._written_since = now
+        elif _over(clocks.stream_idle, self._written_since, now):
+            return Due.STREAM
+        return None
+
+    def _stuck(self, clock: float | None, now: float, taken: Taken) -> bool:
+        """Whether the peer has taken nothing for too long, however much more is written meanwhile."""
+        if clock is None:
+            return False
+        so_far = taken()
+        if so_far > self._taken:
+            self._taken = so_far
+            self._taken_since = now
+            return False
+        return now - self._taken_since >= clock
 
 
 def _over(clock: float | None, since: float, now: float) -> bool:

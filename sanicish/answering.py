@@ -1,0 +1,203 @@
+"""How one exchange is answered: middleware, handler, response, and what is said when one of them fails.
+
+It never knows a socket, and of the application only what ``Application`` names.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+from sanicish.config import Config
+from sanicish.exceptions import ClientDisconnected, SanicException, ServerError, ServiceUnavailable
+from sanicish.exchange import Exchange, Outcome
+from sanicish.handlers import ErrorHandler
+from sanicish.log import error_logger, logger
+from sanicish.request import Request
+from sanicish.response import BaseHTTPResponse, HTTPResponse
+from sanicish.router import Route, Router
+from sanicish.streams import EMPTY
+
+__all__ = ["Application", "answer", "pass_response"]
+
+Middleware = Callable[..., Any]
+
+
+class Application(Protocol):
+    """What answering needs of the application."""
+
+    config: Config
+    router: Router
+    error_handler: ErrorHandler
+    request_class: type[Request]
+    early_middleware: list[Middleware]
+    request_middleware: list[Middleware]
+    response_middleware: list[Middleware]
+
+
+async def answer(app: Application, exchange: Exchange) -> None:
+    """Answer one exchange, whatever happens."""
+    request = app.request_class(exchange, app)
+    try:
+        await _answer(app, request, exchange)
+    except asyncio.CancelledError:
+        if exchange.outcome is Outcome.COMPLETED:
+            return  # HEAD, whose answer is complete before its handler is
+        if exchange.cancel_reason == "timeout" and not exchange.started:
+            await _fail(app, request, exchange, ServiceUnavailable("Response Timeout"))
+            return
+        task = asyncio.current_task()
+        if exchange.cancel_reason is None and task is not None and not task.cancelling():
+            await _fail(app, request, exchange, ServerError("something the handler waited for was cancelled"))
+            return
+        raise
+    except ClientDisconnected as error:
+        logger.debug("%s %s: %s", request.method, request.path, error)
+        exchange.abort(Outcome.DISCONNECT)
+    except Exception as error:
+        await _fail(app, request, exchange, error)
+
+
+async def _answer(app: Application, request: Request, exchange: Exchange) -> None:
+    head = exchange.head
+    if head.target == b"*":
+        exchange.send_whole(200, None, None, b"")
+        return
+    router = app.router
+    missing: SanicException | None = None
+    try:
+        route, values = router.match(head.method, request.path, _host(request) if router.has_hosts else None)
+    except SanicException as error:
+        missing = error
+    else:
+        request.route = route
+        request.match_info = values
+    response = await _first(app.early_middleware, request) if app.early_middleware else None
+    if response is None and missing is None:
+        if route.early_middleware:
+            response = await _first(route.early_middleware, request)
+        if response is None:
+            if route.tuned or not app.config["CANCEL_ON_DISCONNECT"]:
+                _tune(app, route, exchange)
+            if route.stream:
+                request.stream = exchange.body
+                _limit_stream(route, exchange)
+            elif exchange.body is not EMPTY and not route.options.ignore_body:
+                await request.receive_body()
+    if response is None and app.request_middleware:
+        response = await _first(app.request_middleware, request)
+    if response is None:
+        if missing is not None:
+            raise missing
+        if route.request_middleware:
+            response = await _first(route.request_middleware, request)
+        if response is None:
+            response = route.handler(request, **values)
+            if hasattr(response, "__await__"):
+                response = await response
+    await _send(app, request, exchange, response)
+
+
+def _host(request: Request) -> str:
+    """The host to route by: what the client asked for, never what ``SERVER_NAME`` says of every request."""
+    host: str = request.forwarded.get("host") or request.headers.get("host", "")
+    return host
+
+
+def _tune(app: Application, route: Route, exchange: Exchange) -> None:
+    """What the route says of clocks and of clients that leave, where it differs from the settings."""
+    clocks = route.options.clocks()
+    if clocks:
+        exchange.clocks = app.config.clocks()._replace(**clocks)
+    exchange.half_close = route.options.half_close
+    exchange.shielded = route.options.shield or not (app.config["CANCEL_ON_DISCONNECT"] or route.stream)
+
+
+def _limit_stream(route: Route, exchange: Exchange) -> None:
+    """The size limit of a streamed body; one that the head announces is refused before a byte was read."""
+    if exchange.body is not EMPTY:
+        limit = route.options.max_body_size
+        exchange.body.limit(limit if limit is not None else exchange.body.request_max_size)
+
+
+async def _first(middleware: Iterable[Middleware], request: Request) -> Any:
+    """Call request middleware until one answers."""
+    for function in middleware:
+        response = function(request)
+        if hasattr(response, "__await__"):
+            response = await response
+        if response is not None:
+            return response
+    return None
+
+
+async def pass_response(app: Application, request: Request, response: Any) -> Any:
+    """Let response middleware see, change or replace a response before its head leaves."""
+    own = request.route.response_middleware if request.route is not None else ()
+    for function in (*own, *app.response_middleware):
+        changed = function(request, response)
+        if hasattr(changed, "__await__"):
+            changed = await changed
+        if changed is not None:
+            response = _checked(request, changed, function)
+    return response
+
+
+async def _send(app: Application, request: Request, exchange: Exchange, response: Any) -> None:
+    begun = request._response
+    if begun is not None:  # the handler answered by respond()
+        if response is not None and response is not begun:
+            error_logger.error("%s returned a response although it had answered by respond()", request.endpoint)
+        if begun.streaming_fn is not None:
+            await begun.streaming_fn(begun)
+        await begun.eof()
+        return
+    if not isinstance(response, BaseHTTPResponse):
+        response = _checked(request, response, None)
+    route = request.route
+    if app.response_middleware or (route is not None and route.response_middleware):
+        response = await pass_response(app, request, response)
+    if isinstance(response, HTTPResponse):
+        response.send_to(exchange)
+    else:
+        if exchange.shielded and route is not None:
+            exchange.shielded = route.options.shield  # only a route can keep a stream running for nobody
+        await response.stream_to(exchange)
+
+
+def _checked(request: Request, value: Any, middleware: Middleware | None) -> BaseHTTPResponse:
+    if isinstance(value, BaseHTTPResponse):
+        return value
+    where = request.endpoint if middleware is None else getattr(middleware, "__name__", middleware)
+    raise ServerError(f"Invalid response type {type(value).__name__} from {where} (need HTTPResponse or stream())")
+
+
+async def _fail(app: Application, request: Request, exchange: Exchange, error: Exception) -> None:
+    """Answer an error; one that comes after the head can only be shown by cutting the answer."""
+    if exchange.started:
+        _cut(app, request, exchange, error)
+        return
+    request._response = None
+    try:
+        response = await app.error_handler.response(request, error)
+        await _send(app, request, exchange, response)
+    except ClientDisconnected:
+        exchange.abort(Outcome.DISCONNECT)
+    except Exception as failure:
+        _cut(app, request, exchange, failure)
+
+
+def _cut(app: Application, request: Request, exchange: Exchange, error: Exception) -> None:
+    """End an answer that failed: by a page if nothing of it has left, else without an end."""
+    if not exchange.started:
+        app.error_handler.log(request, error)
+        app.error_handler.default(request, error).send_to(exchange)
+        return
+    ended = exchange.outcome is not None
+    error_logger.error(
+        "%s %s failed %s",
+        request.method,
+        request.path,
+        "after its answer" if ended else "after its answer had begun; it was cut",
+        exc_info=error,
+    )
+    exchange.abort(Outcome.FAILED)

@@ -1,0 +1,374 @@
+"""The command line, in processes of its own: what it finds, what it serves, what it says when it cannot."""
+
+import os
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import urllib.request
+from contextlib import contextmanager
+
+import pytest
+import trustme
+
+from sanicish.app import Sanic
+from sanicish.cli import CommandError, load_app
+
+APPLICATION = """
+import os
+from sanicish import Sanic, text
+
+app = Sanic("shop")
+other = Sanic("other")
+not_an_app = 5
+
+
+class Holder:
+    app = app
+
+
+@app.get("/")
+async def hello(request):
+    return text(f"{request.scheme} {os.getpid()}")
+
+
+@app.get("/fail")
+async def fail(request):
+    raise ValueError("the reason")
+
+
+def make():
+    return other
+
+
+def make_nothing():
+    return None
+
+
+def make_with(argument):
+    return other
+"""
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A directory with a few modules; it is the current one, and none of them stays imported."""
+    (tmp_path / "shop.py").write_text(APPLICATION)
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "__init__.py").write_text("")
+    (tmp_path / "package" / "server.py").write_text(APPLICATION)
+    (tmp_path / "needy.py").write_text("import nowhere_to_be_found\n")
+    (tmp_path / "keyless.py").write_text("import os\nos.environ['NOT_SET_ANYWHERE']\n")
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "json.py").write_text(APPLICATION)
+    (tmp_path / "unreachable.py").write_text(
+        "from sanicish import Sanic\napp = Sanic('x')\n"
+        "@app.before_server_start\nasync def connect(app):\n    raise ConnectionRefusedError('no database')\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    known, path = set(sys.modules), list(sys.path)
+    monkeypatch.setattr(Sanic, "_apps", {})
+    yield tmp_path
+    sys.path[:] = path
+    for name in set(sys.modules) - known:
+        del sys.modules[name]
+
+
+# What a name means
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("shop:app", "shop"),
+        ("shop:other", "other"),
+        ("shop", "shop"),
+        ("shop:", "shop"),
+        ("shop.app", "shop"),
+        ("shop.other", "other"),
+        ("shop:Holder.app", "shop"),
+        ("shop:make", "other"),
+        ("shop.make", "other"),
+        ("package.server:app", "shop"),
+        ("package.server.app", "shop"),
+        ("package.server", "shop"),
+        ("shop.py", "shop"),
+        ("./shop.py", "shop"),
+        ("shop.py:other", "other"),
+        ("package/server.py:make", "other"),
+    ],
+)
+def test_application_is_found(place, name, found):
+    assert load_app(name).name == found
+
+
+@pytest.mark.parametrize("name", ["shop:make", "shop.make", "shop.py:make"])
+def test_factory_is_called(place, name):
+    assert load_app(name, factory=True).name == "other"
+
+
+def test_file_is_found_by_its_whole_path(place, monkeypatch):
+    monkeypatch.chdir("/")
+    assert load_app(str(place / "shop.py")).name == "shop"
+
+
+@pytest.mark.parametrize(
+    ("name", "factory", "sentence"),
+    [
+        ("nope:app", False, "there is no module named nope"),
+        ("nope", False, "there is no module named nope"),
+        ("nope.app", False, "there is no module named nope.app"),
+        ("package.nope:app", False, "there is no module named package.nope"),
+        ("shop:nope", False, "shop has no nope"),
+        ("package", False, "package has no app"),
+        ("package.nope", False, "package.nope has no nope"),
+        ("shop:not_an_app", False, "shop:not_an_app is a int, not an application"),
+        ("shop:Holder.nope", False, "shop has no Holder.nope"),
+        ("shop:make_nothing", False, "shop:make_nothing() is a NoneType, not an application"),
+        ("shop:make_with", False, "shop:make_with is a function, not an application"),
+        ("shop:app", True, "shop:app is a Sanic, not a function without arguments that makes an application"),
+        (
+            "shop:make_with",
+            True,
+            "shop:make_with is a function, not a function without arguments that makes an application",
+        ),
+        ("nope.py", False, "there is no file nope.py"),
+        ("package/nope.py:app", False, "there is no file package/nope.py"),
+        ("taken/json.py", False, "taken/json.py cannot be loaded: another module is named json already"),
+        ("", False, "'' cannot be the name of a module"),
+        (":app", False, "'' cannot be the name of a module"),
+        (".shop:app", False, "'.shop' cannot be the name of a module"),
+        ("my-shop:app", False, "'my-shop' cannot be the name of a module"),
+    ],
+)
+def test_name_that_means_no_application_is_told_in_a_sentence(place, name, factory, sentence):
+    with pytest.raises(CommandError, match=f"^{re.escape(sentence)}$"):
+        load_app(name, factory)
+
+
+@pytest.mark.parametrize("name", ["needy:app", "needy.app", "needy.py"])
+def test_what_a_module_fails_to_import_is_its_own_error(place, name):
+    with pytest.raises(ModuleNotFoundError, match="nowhere_to_be_found"):
+        load_app(name)
+
+
+def test_error_of_a_module_is_not_taken_for_ours(place):
+    with pytest.raises(KeyError, match="NOT_SET_ANYWHERE"):
+        load_app("keyless:app")
+
+
+# The command
+
+
+def command(*arguments, module=True):
+    start = (
+        [sys.executable, "-m", "sanicish"] if module else [os.path.join(os.path.dirname(sys.executable), "sanicish")]
+    )
+    return [*start, *map(str, arguments)]
+
+
+def fails(*arguments, **options):
+    """Run a command that must end by itself; its exit code and what it said on standard error."""
+    done = subprocess.run(command(*arguments), capture_output=True, text=True, timeout=30, check=False, **options)
+    assert done.stdout == ""
+    return done.returncode, done.stderr
+
+
+@pytest.fixture
+def certificate(place):
+    issued = trustme.CA().issue_cert("localhost")
+    issued.cert_chain_pems[0].write_to_path(str(place / "cert.pem"))
+    issued.private_key_pem.write_to_path(str(place / "key.pem"))
+    return "--cert", "cert.pem", "--key", "key.pem"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "line"),
+    [
+        (["nope:app"], 1, "there is no module named nope"),
+        (["shop:nope"], 1, "shop has no nope"),
+        (["nope.py"], 1, "there is no file nope.py"),
+        (
+            ["shop:app", "--factory"],
+            1,
+            "shop:app is a Sanic, not a function without arguments that makes an application",
+        ),
+        (["shop:app", "--cert", "cert.pem"], 1, "--cert and --key go together"),
+        (["shop:app", "--cert", "none.pem", "--key", "key.pem"], 1, "there is no file none.pem"),
+        (
+            ["shop:app", "--cert", "shop.py", "--key", "key.pem"],
+            1,
+            "cannot use the certificate shop.py with the key key.pem: ",
+        ),
+        (
+            ["shop:app", "-H", "192.0.2.1", "-p", "0"],
+            1,
+            "cannot listen on 192.0.2.1:0: cannot assign requested address",
+        ),
+        (["shop:app", "-u", "none/s.sock"], 1, "cannot listen on none/s.sock: No such file or directory"),
+        (["shop:app", "-u", "shop.py"], 1, "cannot listen on shop.py: shop.py exists and is no socket"),
+        (["shop:app", "-u", "x" * 200], 1, f"cannot listen on {'x' * 200}: AF_UNIX path too long"),
+        (["shop:app", "--fd", "99"], 1, "descriptor 99 is no socket: Bad file descriptor"),
+        (
+            ["shop:app", "-p", "65536"],
+            2,
+            "argument -p/--port: '65536' is no port; ports are 0 to 65535 (--help tells more)",
+        ),
+        (["shop:app", "-p", "-1"], 2, "argument -p/--port: "),
+        (["shop:app", "-p", "http"], 2, "argument -p/--port: 'http' is no port; "),
+        (["shop:app", "--log-level", "loud"], 2, "argument --log-level: invalid choice: 'loud' "),
+        (["shop:app", "--nonsense"], 2, "unrecognized arguments: --nonsense (--help tells more)"),
+        ([], 2, "the following arguments are required: app (--help tells more)"),
+    ],
+)
+def test_failure_is_one_clear_line_and_an_exit_code(place, certificate, arguments, code, line):
+    returned, said = fails(*arguments)
+    assert said.startswith(f"sanicish: {line}")
+    assert (said.count("\n"), returned) == (1, code)
+
+
+def test_port_in_use_is_one_clear_line(place):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert fails("shop:app", "-p", port) == (
+            1,
+            f"sanicish: cannot listen on 127.0.0.1:{port}: address already in use\n",
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("needy:app", ["Traceback", "No module named 'nowhere_to_be_found'"]),
+        ("keyless:app", ["Traceback", "NOT_SET_ANYWHERE"]),
+        ("unreachable:app", ["Traceback", "no database", "in the before_server_start listener connect"]),
+    ],
+)
+def test_error_of_the_application_is_shown_as_it_is(place, name, words):
+    code, said = fails(name, "-p", 0)
+    assert code == 1
+    for word in words:
+        assert word in said
+    assert "cannot listen" not in said
+
+
+@pytest.mark.parametrize("module", [True, False])
+def test_version_is_told(module):
+    done = subprocess.run(command("--version", module=module), capture_output=True, text=True, timeout=30, check=True)
+    assert re.fullmatch(r"sanicish [0-9]+\.[0-9]+\.[0-9]+.*\n", done.stdout)
+
+
+def test_help_names_every_argument():
+    done = subprocess.run(command("--help"), capture_output=True, text=True, timeout=30, check=True)
+    expected = """
+        --host --port --unix --fd --backlog --cert --key --factory --debug --access-log --no-access-log --access-logs
+        --log-level --motd --no-motd --version
+        """
+    for argument in expected.split():
+        assert argument in done.stdout, argument
+
+
+@contextmanager
+def serving(*arguments, **options):
+    """A server in a process of its own; gives its address as its first line tells it, and stops it by SIGTERM."""
+    process = subprocess.Popen(
+        command(*arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        **options,
+    )
+    try:
+        line = process.stdout.readline()
+        assert "Ctrl-C stops" in line, line + process.stdout.read()
+        yield process, line.split(" on ")[1].split(" (")[0]
+    finally:
+        process.terminate()
+        try:
+            process.rest = process.communicate(timeout=20)[0]
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+
+
+def fetch(url, **options):
+    with urllib.request.urlopen(url, timeout=10, **options) as answer:
+        return answer.read().decode()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_application_is_served_until_a_signal_and_ends_well(place, number):
+    with serving("shop:app", "-p", 0) as (process, url):
+        assert fetch(url) == f"http {process.pid}"
+        process.send_signal(number)
+        assert process.wait(20) == 0
+    assert "GET / 200" in process.rest
+
+
+def test_tls_is_served(place, certificate):
+    with serving("shop:app", "-p", 0, *certificate) as (process, url):
+        assert url.startswith("https://")
+        assert fetch(url, context=ssl._create_unverified_context()) == f"https {process.pid}"
+
+
+def test_unix_socket_is_served(place):
+    with serving("shop:app", "--unix", "s.sock") as (process, url):
+        assert url == "unix:s.sock"
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect("s.sock")
+            client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            answer = b"".join(iter(lambda: client.recv(65_536), b""))
+    assert answer.endswith(b"\r\n\r\nhttp %d" % process.pid)
+    assert not (place / "s.sock").exists()
+
+
+def test_inherited_socket_is_served(place):
+    with (
+        socket.create_server(("127.0.0.1", 0)) as sock,
+        serving("shop:app", "--fd", sock.fileno(), pass_fds=[sock.fileno()]) as (process, url),
+    ):
+        assert url == f"http://127.0.0.1:{sock.getsockname()[1]}"
+        assert fetch(url) == f"http {process.pid}"
+
+
+def test_debug_access_log_and_factory(place):
+    with serving("shop:make", "--factory", "-p", 0, "--no-access-log", "--debug") as (process, url):
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            fetch(f"{url}/nothing")
+        assert caught.value.code == 404
+        caught.value.close()
+    assert "GET /nothing" not in process.rest
+
+
+def test_debug_shows_what_went_wrong(place):
+    with serving("shop.py", "-p", 0, "--debug", "--no-access-logs") as (_, url):
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            fetch(f"{url}/fail")
+        assert b"the reason" in caught.value.read()
+        caught.value.close()
+
+
+def test_settings_come_from_the_environment(place, monkeypatch):
+    monkeypatch.setenv("SANICISH_ACCESS_LOG", "false")
+    with serving("shop:app", "-p", 0) as (process, url):
+        fetch(url)
+    assert "GET /" not in process.rest
+
+
+def test_level_of_the_log_may_be_set(place):
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        process = subprocess.Popen(
+            command("shop:app", "--fd", sock.fileno(), "--log-level", "warning"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            pass_fds=[sock.fileno()],
+        )
+        try:
+            fetch(f"http://127.0.0.1:{sock.getsockname()[1]}")
+        finally:
+            process.terminate()
+        assert process.communicate(timeout=20)[0] == ""

@@ -1,0 +1,211 @@
+"""Stop and go, both ways."""
+
+import asyncio
+
+import pytest
+
+from sanicish.exceptions import ClientDisconnected
+from sanicish.flow import HOLD_BODY, HOLD_PIPELINE, READY, STOP, FlowControl
+from tests.doubles.transport import MemoryTransport
+
+
+def step(awaitable):
+    """Drive an awaitable by hand until it would wait; True if it has ended."""
+    try:
+        next(awaitable.__await__())
+    except StopIteration:
+        return True
+    return False
+
+
+@pytest.fixture
+def transport():
+    return MemoryTransport()
+
+
+@pytest.fixture
+def flow(transport):
+    return FlowControl(transport)
+
+
+# Reading (the transport of the tests fails when it is paused or resumed twice)
+
+
+def test_a_hold_stops_reading(flow, transport):
+    flow.hold(HOLD_BODY)
+    assert transport.reading_paused and flow.holding == HOLD_BODY
+
+
+def test_a_release_goes_on_reading(flow, transport):
+    flow.hold(HOLD_BODY)
+    flow.release(HOLD_BODY)
+    assert not transport.reading_paused and not flow.holding
+
+
+def test_reading_goes_on_when_the_last_hold_is_released(flow, transport):
+    flow.hold(HOLD_BODY)
+    flow.hold(HOLD_PIPELINE)
+    flow.release(HOLD_BODY)
+    assert transport.reading_paused
+    flow.release(HOLD_PIPELINE)
+    assert not transport.reading_paused
+
+
+def test_holding_twice_for_one_reason_is_holding_once(flow, transport):
+    flow.hold(HOLD_BODY)
+    flow.hold(HOLD_BODY)
+    flow.release(HOLD_BODY)
+    assert not transport.reading_paused
+
+
+def test_releasing_what_is_not_held_does_nothing(flow, transport):
+    flow.release(HOLD_BODY)
+    flow.hold(HOLD_PIPELINE)
+    flow.release(HOLD_BODY)
+    assert transport.reading_paused
+
+
+def test_a_lost_transport_is_not_touched(flow, transport):
+    flow.hold(HOLD_BODY)
+    flow.connection_lost()
+    flow.release(HOLD_BODY)
+    flow.hold(HOLD_PIPELINE)
+    assert transport.reading_paused, "as it was when the connection was lost"
+
+
+# Writing
+
+
+async def test_awaiting_with_room_gives_the_loop_away_once(flow):
+    order = []
+
+    async def other():
+        order.append("other")
+
+    task = asyncio.ensure_future(other())
+    await flow
+    order.append("writer")
+    await task
+    assert order == ["other", "writer"]
+
+
+async def test_a_writer_waits_while_the_transport_is_full(flow):
+    flow.pause_writing()
+    writer = asyncio.ensure_future(asyncio.wait_for(flow, None))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not writer.done()
+    flow.resume_writing()
+    await writer
+
+
+async def test_every_writer_is_woken(flow):
+    async def write():
+        await flow
+
+    flow.pause_writing()
+    writers = [asyncio.ensure_future(write()) for _ in range(3)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    flow.resume_writing()
+    await asyncio.gather(*writers)
+
+
+async def test_a_writer_waits_again_when_the_room_is_gone_before_its_turn(flow):
+    async def write():
+        await flow
+
+    flow.pause_writing()
+    writer = asyncio.ensure_future(write())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    flow.resume_writing()
+    flow.pause_writing()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not writer.done()
+    flow.resume_writing()
+    await writer
+
+
+async def test_a_lost_connection_wakes_its_writers_with_an_error(flow):
+    async def write():
+        await flow
+
+    flow.pause_writing()
+    writer = asyncio.ensure_future(write())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    flow.connection_lost()
+    with pytest.raises(ClientDisconnected):
+        await writer
+
+
+async def test_whoever_writes_to_a_lost_connection_is_told(flow):
+    flow.connection_lost()
+    with pytest.raises(ClientDisconnected):
+        await flow
+
+
+async def test_a_cancelled_writer_does_not_disturb_the_others(flow):
+    async def write():
+        await flow
+
+    flow.pause_writing()
+    gone, stays = asyncio.ensure_future(write()), asyncio.ensure_future(write())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    gone.cancel()
+    await asyncio.sleep(0)
+    flow.resume_writing()
+    await stays
+    assert gone.cancelled()
+
+
+def test_how_often_there_was_room_again_is_counted(flow):
+    for _ in range(3):
+        flow.pause_writing()
+        flow.resume_writing()
+    assert flow.resumed == 3
+
+
+# Turns
+
+
+def test_a_slice_that_lasts_need_not_wait(transport):
+    flow = FlowControl(transport, slice_seconds=1e9)
+    flow.begin_turn()
+    assert not flow.must_wait
+
+
+def test_a_slice_that_is_over_must_wait(transport):
+    flow = FlowControl(transport, slice_seconds=-1)
+    flow.begin_turn()
+    assert flow.must_wait
+
+
+async def test_a_new_slice_begins_after_waiting(transport):
+    flow = FlowControl(transport, slice_seconds=1e9)
+    assert flow.must_wait, "no turn has begun"
+    await flow
+    assert not flow.must_wait
+
+
+@pytest.mark.parametrize("trouble", ["pause_writing", "connection_lost"])
+def test_trouble_must_wait_whatever_the_slice(transport, trouble):
+    flow = FlowControl(transport, slice_seconds=1e9)
+    flow.begin_turn()
+    getattr(flow, trouble)()
+    assert flow.must_wait
+
+
+# What is awaited when nothing is
+
+
+def test_ready_is_done_at_once_as_often_as_one_likes():
+    assert step(READY) and step(READY)
+
+
+def test_stop_ends_the_handler():
+    with pytest.raises(asyncio.CancelledError):
+        step(STOP)

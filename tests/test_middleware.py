@@ -1,0 +1,352 @@
+"""Middleware: when it runs, in which order, what it sees and what it may do."""
+
+import asyncio
+
+import pytest
+
+from sanicish.response import HTTPResponse, stream, text
+from tests.doubles.wire import Wire, talk
+
+
+@pytest.fixture
+def client(app):
+    @app.get("/a")
+    async def a(request):
+        return text("a")
+
+    return app.test_client
+
+
+def noting(order, word):
+    """A middleware that writes a word down, sync."""
+    return lambda *seen: order.append(word)
+
+
+def noting_later(order, word):
+    """The same, async."""
+
+    async def note(*seen):
+        await asyncio.sleep(0)
+        order.append(word)
+
+    return note
+
+
+# Order
+
+
+@pytest.mark.parametrize("kind", [noting, noting_later])
+def test_requests_pass_in_order_and_responses_in_reverse(app, client, kind):
+    order = []
+    for number in (1, 2):
+        app.on_request(kind(order, f"in {number}"))
+        app.on_response(kind(order, f"out {number}"))
+    app.on_request(kind(order, "before body"), before_body=True)
+    client.get("/a")
+    assert order == ["before body", "in 1", "in 2", "out 2", "out 1"]
+
+
+def test_handler_runs_between_the_two(app):
+    order = []
+    app.on_request(noting(order, "in"))
+    app.on_response(noting(order, "out"))
+
+    @app.get("/a")
+    async def a(request):
+        order.append("handler")
+        return text("a")
+
+    app.test_client.get("/a")
+    assert order == ["in", "handler", "out"]
+
+
+# Answers before the handler
+
+
+@pytest.mark.parametrize("before_body", [False, True])
+def test_request_middleware_may_answer_instead_of_the_handler(app, before_body):
+    order = []
+    app.on_request(lambda request: text("stopped", 403), before_body=before_body)
+    app.on_request(noting(order, "later"))
+    app.on_response(noting(order, "out"))
+
+    @app.get("/a")
+    async def a(request):
+        order.append("handler")
+
+    response = app.test_client.get("/a")[1]
+    assert (response.status, response.text) == (403, "stopped")
+    assert order == ["out"]
+
+
+def test_async_request_middleware_may_answer(app, client):
+    @app.on_request
+    async def stop(request):
+        return text("stopped")
+
+    assert client.get("/a")[1].text == "stopped"
+
+
+def test_request_middleware_may_answer_with_a_stream(app, client):
+    @app.on_request
+    async def stop(request):
+        return stream(lambda response: response.write("streamed"))
+
+    assert client.get("/a")[1].text == "streamed"
+
+
+def test_what_request_middleware_returns_must_be_a_response(app, client, caplog):
+    app.on_request(lambda request: {"no": "response"})
+    assert client.get("/a")[1].status == 500
+    assert "Invalid response type dict" in caplog.text
+
+
+def test_empty_response_of_request_middleware_is_an_answer(app, client):
+    app.on_request(lambda request: HTTPResponse(status=204))
+    assert client.get("/a")[1].status == 204
+
+
+# What request middleware sees
+
+
+def test_request_middleware_sees_the_route(app):
+    seen = []
+    app.on_request(lambda request: seen.append((request.endpoint, request.uri_template, request.match_info)))
+
+    @app.get("/<id:int>", name="item")
+    async def item(request, id):
+        return text("")
+
+    app.test_client.get("/7")
+    assert seen == [("item", "/<id:int>", {"id": 7})]
+
+
+@pytest.mark.parametrize("before_body", [False, True])
+def test_middleware_before_the_body_sees_the_route_too(app, client, before_body):
+    seen = []
+    app.on_request(lambda request: seen.append(request.endpoint), before_body=before_body)
+    client.get("/a")
+    assert seen == ["a"]
+
+
+def test_request_middleware_sees_the_body_of_a_buffered_route(app):
+    seen = []
+    app.on_request(lambda request: seen.append(request.body))
+
+    @app.post("/a")
+    async def a(request):
+        return text("")
+
+    app.test_client.post("/a", data=b"body")
+    assert seen == [b"body"]
+
+
+def test_request_middleware_sees_the_unread_stream_of_a_streaming_route(app):
+    app.on_request(lambda request: setattr(request.ctx, "at_end", request.stream.at_end))
+
+    @app.post("/a", stream=True)
+    async def a(request):
+        return text(f"{request.ctx.at_end} {await request.stream.read()!r}")
+
+    assert app.test_client.post("/a", data=b"body")[1].text == "False b'body'"
+
+
+async def test_middleware_before_the_body_runs_before_a_byte_of_it_is_asked_for(app, serve):
+    """RFC 9110 10.1.1: 100 Continue invites the body, so it must not have been sent yet."""
+    app.on_request(lambda request: text("refused", 401), before_body=True)
+
+    @app.post("/a")
+    async def a(request):
+        return text("")
+
+    answer = await talk(
+        await serve(app), b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
+    )
+    assert answer.startswith(b"HTTP/1.1 401 ")
+    assert b"100 Continue" not in answer
+
+
+async def test_request_middleware_of_a_buffered_route_runs_after_the_body_was_asked_for(app, serve):
+    app.on_request(lambda request: text(f"refused {request.body!r}", 401))
+
+    @app.post("/a")
+    async def a(request):
+        return text("")
+
+    async with Wire(await serve(app)) as wire:
+        wire.send(b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+        assert await wire.until(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        wire.send(b"hi")
+        assert (await wire.answer()).body == b"refused b'hi'"
+
+
+def test_body_that_nobody_may_send_is_not_read_when_middleware_before_it_answers(app):
+    app.config.REQUEST_MAX_SIZE = 3
+    app.on_request(lambda request: text("refused", 401), before_body=True)
+    app.post("/a")(lambda request: text(""))
+    assert app.test_client.post("/a", data=b"too large")[1].status == 401
+
+
+def test_context_set_by_middleware_reaches_the_handler(app):
+    @app.on_request
+    async def login(request):
+        request.ctx.user = "bob"
+        request["key"] = "old style"
+
+    @app.get("/a")
+    async def a(request):
+        return text(f"{request.ctx.user} {request['key']}")
+
+    assert app.test_client.get("/a")[1].text == "bob old style"
+
+
+# Requests that no handler answers
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/nothing", 404), ("POST", "/a", 405), ("GET", "/fails", 500)],
+)
+def test_middleware_runs_for_errors_too(app, client, method, path, status):
+    order = []
+    app.on_request(noting(order, "before body"), before_body=True)
+    app.on_request(noting(order, "in"))
+    app.on_response(noting(order, "out"))
+
+    @app.get("/fails")
+    async def fails(request):
+        raise ValueError
+
+    assert client.request(method, path)[1].status == status
+    assert order == ["before body", "in", "out"]
+
+
+def test_middleware_may_answer_for_a_path_that_no_route_has(app, client):
+    app.on_request(lambda request: text("caught") if request.route is None else None)
+    assert client.get("/nothing")[1].text == "caught"
+    assert client.get("/a")[1].text == "a"
+
+
+def test_response_middleware_runs_for_a_body_that_is_too_large(app):
+    app.config.REQUEST_MAX_SIZE = 3
+    app.on_response(lambda request, response: response.headers.update({"X-Seen": str(response.status)}))
+    app.post("/a")(lambda request: text(""))
+    assert app.test_client.post("/a", data=b"too large")[1].headers["X-Seen"] == "413"
+
+
+# Responses
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_response_middleware_may_change_a_response(app, client, later):
+    def mark(request, response):
+        response.headers["X-Path"] = request.path
+        response.status = 201
+
+    async def mark_later(request, response):
+        mark(request, response)
+
+    app.on_response(mark_later if later else mark)
+    response = client.get("/a")[1]
+    assert (response.status, response.headers["X-Path"]) == (201, "/a")
+
+
+def test_response_middleware_may_replace_a_response_and_the_next_sees_the_new_one(app, client):
+    seen = []
+    app.on_response(lambda request, response: seen.append(response.body))
+    app.on_response(lambda request, response: text("replaced"))
+    assert client.get("/a")[1].text == "replaced"
+    assert seen == [b"replaced"]
+
+
+def test_response_middleware_may_replace_a_response_by_a_stream(app, client):
+    app.on_response(lambda request, response: stream(lambda out: out.write("streamed")))
+    assert client.get("/a")[1].text == "streamed"
+
+
+def test_what_response_middleware_returns_must_be_a_response(app, client, caplog):
+    @app.on_response
+    def wrong(request, response):
+        return "no response"
+
+    assert client.get("/a")[1].status == 500
+    assert "Invalid response type str from wrong" in caplog.text
+
+
+async def test_response_middleware_runs_before_the_head_of_a_stream_and_buffers_nothing(app, serve):
+    gate = asyncio.Event()
+
+    @app.on_response
+    async def mark(request, response):
+        response.headers["X-Marked"] = "yes"
+        response.cookies["seen"] = "1"
+
+    @app.get("/a")
+    async def a(request):
+        async def write(response):
+            await response.write("one")
+            await gate.wait()
+            await response.write("two")
+
+        return stream(write)
+
+    async with Wire(await serve(app)) as wire:
+        wire.send(b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n")
+        head = await wire.until(b"\r\n\r\n")
+        assert b"X-Marked: yes\r\n" in head
+        assert b"Set-Cookie: seen=1" in head
+        assert await wire.until(b"one\r\n") == b"3\r\none\r\n"
+        gate.set()
+        assert await wire.until(b"0\r\n\r\n") == b"3\r\ntwo\r\n0\r\n\r\n"
+
+
+def test_response_middleware_runs_once_for_respond(app):
+    order = []
+    app.on_response(noting(order, "out"))
+    app.on_response(lambda request, response: response.headers.update({"X-Out": "yes"}))
+
+    @app.get("/a")
+    async def a(request):
+        response = await request.respond()
+        await response.send("a")
+        await response.eof()
+
+    response = app.test_client.get("/a")[1]
+    assert (response.text, response.headers["X-Out"], order) == ("a", "yes", ["out"])
+
+
+# Middleware that fails
+
+
+@pytest.mark.parametrize("before_body", [False, True])
+def test_request_middleware_that_fails_is_answered_by_the_exception_handler(app, client, before_body):
+    @app.on_request(before_body=before_body)
+    async def fail(request):
+        raise ValueError("broken")
+
+    app.exception(ValueError)(lambda request, error: text(f"caught {error}"))
+    assert client.get("/a")[1].text == "caught broken"
+
+
+def test_response_middleware_that_fails_gives_one_error_page(app, client, caplog):
+    calls = []
+
+    @app.on_response
+    async def fail(request, response):
+        calls.append(response.status)
+        raise ValueError("broken")
+
+    response = client.get("/a")[1]
+    assert (response.status, calls) == (500, [200, 500])
+    assert "broken" in caplog.text
+
+
+def test_response_middleware_that_fails_for_an_answer_once_may_pass_the_error_page(app, client):
+    @app.on_response
+    async def fail(request, response):
+        if response.status == 200:
+            raise ValueError
+        response.headers["X-Page"] = "yes"
+
+    response = client.get("/a")[1]
+    assert (response.status, response.headers["X-Page"]) == (500, "yes")
