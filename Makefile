@@ -10,7 +10,7 @@ APT     = $(shell [ "$$(id -u)" = 0 ] && echo "env DEBIAN_FRONTEND=noninteractiv
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick check lint types format cov bench-smoke build clean
+.PHONY: help demo test test-quick check lint types format cov bench bench-smoke bench-micro build clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -36,6 +36,11 @@ $(VENV)/.dev: $(SETUP) | $(BIN)/pip
 	@echo ">> installing sanicish and what its tests need"
 	@$(PIP) -e '.[dev]'
 	@touch $@ $(VENV)/.demo
+
+$(VENV)/.bench: $(SETUP) | $(BIN)/pip
+	@echo ">> installing sanicish and what its benchmarks need"
+	@$(PIP) -e '.[bench]'
+	@touch $@
 
 demo: $(VENV)/.demo ## serve the demo on http://HOST:PORT, with a PostgreSQL of its own
 	@$(BIN)/python -m examples.demo --host $(HOST) --port $(PORT) $(ARGS)
@@ -64,12 +69,18 @@ cov: $(VENV)/.dev ## run all tests and show what they do not reach
 	@$(BIN)/coverage run -m pytest $(ARGS)
 	@$(BIN)/coverage report --show-missing --skip-covered
 
-bench-smoke: $(VENV)/.dev ## run every benchmark once, to see that it runs
-	@$(BIN)/python -m benchmarks --smoke
+bench: $(VENV)/.bench ## measure against other servers, half an hour; some: make bench ARGS='--only plain,json'
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-smoke: $(VENV)/.bench ## run every benchmark once and small, to see that all answers are right
+	@$(BIN)/python -m benchmarks --smoke $(ARGS)
+
+bench-micro: $(VENV)/.bench ## what the pieces of the hot path cost
+	@$(BIN)/python -m benchmarks micro $(ARGS)
 
 build: $(VENV)/.dev ## build the wheel
 	@$(BIN)/python -m build --wheel
 
 clean: ## remove what was made
-	rm -rf $(VENV) build dist *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis docs/_build
+	rm -rf $(VENV) .bench build dist *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis docs/_build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

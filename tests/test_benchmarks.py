@@ -208,11 +208,37 @@ async def test_a_stalled_reader_reads_the_beginning_and_nothing_more():
 
 
 def test_every_scenario_of_the_suite_is_in_the_table():
-    assert [scenario.name for scenario in SCENARIOS] == (
-        "plain pipelined json post writes first-byte greedy stream-1 stream-4 upload-1 upload-4 chunked-1 chunked-4 echo "
-        "file-small file-1 file-4 rows rows-batch rows-copy generator fan-out readers-50 readers-1000 uploaders-50 "
-        "uploaders-1000 idle import start"
-    ).split()
+    assert [scenario.name for scenario in SCENARIOS] == [
+        "plain",
+        "pipelined",
+        "json",
+        "post",
+        "writes",
+        "first-byte",
+        "greedy",
+        "stream-1",
+        "stream-4",
+        "upload-1",
+        "upload-4",
+        "chunked-1",
+        "chunked-4",
+        "echo",
+        "file-small",
+        "file-1",
+        "file-4",
+        "rows",
+        "rows-batch",
+        "rows-copy",
+        "generator",
+        "fan-out",
+        "readers-50",
+        "readers-1000",
+        "uploaders-50",
+        "uploaders-1000",
+        "idle",
+        "import",
+        "start",
+    ]
 
 
 def test_every_server_has_its_application():

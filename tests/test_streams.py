@@ -239,6 +239,25 @@ async def test_all_that_comes_later():
     assert await reader == b"ab"
 
 
+async def test_all_of_a_body_that_turns_out_to_be_nothing():
+    body = stream(end=False)
+    reader = waiting(body.read_all())
+    await turn()
+    body.feed_eof()
+    assert await reader == b""
+
+
+async def test_all_of_a_body_that_is_cut_can_still_be_read():
+    body = stream(b"a", end=False)
+    reader = waiting(body.read_all())
+    await turn()
+    body.feed(b"b")
+    body.fail(RequestAborted("gone"))
+    with pytest.raises(RequestAborted):
+        await reader
+    assert [await body.read(), await body.read()] == [b"a", b"b"]
+
+
 @pytest.mark.parametrize("end", [True, False])
 async def test_all_that_has_come_already_is_held_against_the_limit(end):
     """A body that came in one packet with its head must not slip through."""

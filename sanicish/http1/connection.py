@@ -223,8 +223,8 @@ class Http1Connection:
             self._body.feed_eof()
 
     def _on_wanted(self) -> None:
-        if self.exchange is not None:
-            self.exchange.send_continue()
+        assert self.exchange is not None, "the body of an answered exchange has failed"
+        self.exchange.send_continue()
 
     # Answers
 
@@ -365,4 +365,7 @@ class Http1Connection:
         self.serial += 1
         self.flow.release(HOLD_BODY | HOLD_PIPELINE)
         if self.transport.can_write_eof():
-            self.transport.write_eof()
+            try:
+                self.transport.write_eof()
+            except OSError:  # the peer has reset the connection, and nobody has told us yet
+                self.transport.abort()

@@ -220,16 +220,24 @@ class Http1Exchange(Exchange):
         """Give what is framed to the transport, as one."""
         out = self._out
         if out:
-            if not self._flow.lost:
+            if self._is_open():
                 self._transport.write(out[0] if len(out) == 1 else b"".join(out))
             out.clear()
             self._pending = 0
 
     def _push_lines(self) -> None:
         """Give what is framed to the transport, uncopied."""
-        self._transport.writelines(self._out)
+        if self._is_open():
+            self._transport.writelines(self._out)
         self._out = []
         self._pending = 0
+
+    def _is_open(self) -> bool:
+        """Whether anything can be sent; a transport that failed is told to be lost a turn later only."""
+        flow = self._flow
+        if not flow.lost and self._transport.is_closing():
+            flow.connection_lost()
+        return not flow.lost
 
 
 def _announced(headers: Headers | None) -> int | None:

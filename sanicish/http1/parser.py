@@ -6,6 +6,7 @@ message is ever looked at before the first one was dealt with, and any split of 
 """
 
 import re
+from contextlib import suppress
 from typing import NoReturn, Protocol
 
 from httptools import (
@@ -397,12 +398,11 @@ class RequestParser:
         depend on how its bytes were split.
         """
         probe = HttpRequestParser(_Deaf())
-        for end in range(len(self._raw)):
-            try:
+        end = 0
+        with suppress(HttpParserError):
+            for end in range(len(self._raw)):
                 probe.feed_data(self._raw[end : end + 1])
-            except HttpParserError:
-                return self._raw[:end]
-        return self._raw
+        return self._raw[:end]
 
 
 class _Deaf:

@@ -6,6 +6,7 @@ import struct
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
 from sanicish.config import Clocks, Limits
@@ -79,7 +80,7 @@ class HttpProtocol(asyncio.Protocol):
     def __init__(self, host: Host) -> None:
         self._host = host
         self._task: asyncio.Task[None] | None = None
-        self._began = 0.0
+        self._began = 0.0  # when the handler did; 0 before it has
         self._cancelled = 0.0  # when the handler was
         self._leaving: Http1Exchange | None = None  # the exchange whose client is gone, while it reads on
         self._lost = False
@@ -116,9 +117,9 @@ class HttpProtocol(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._lost = True
+        self.flow.connection_lost()
         self._client_left()
         self.connection.lost()
-        self.flow.connection_lost()
         if self._task is None:
             self._host.closed(self)
 
@@ -126,8 +127,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def start(self, exchange: Http1Exchange) -> None:
         """Run the handler for an exchange."""
-        self._began = self._host.loop.time()
-        self.flow.begin_turn()
+        self._began = 0.0
         self._task = self._host.loop.create_task(self._run(exchange))
         if self.connection.peer_ended:
             self._peer_ended()
@@ -136,7 +136,8 @@ class HttpProtocol(asyncio.Protocol):
         """Close so that the peer sees an error, not an end."""
         sock = self._transport.get_extra_info("socket")
         if sock is not None and sock.family != socket.AF_UNIX:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            with suppress(OSError):  # some systems refuse it once the peer has left
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self.abort()
 
     def now(self) -> float:
@@ -154,6 +155,8 @@ class HttpProtocol(asyncio.Protocol):
     # Handlers
 
     async def _run(self, exchange: Http1Exchange) -> None:
+        self._began = self._host.loop.time()
+        self.flow.begin_turn()
         try:
             await self._host.handler(exchange)
             if exchange.outcome is None:
@@ -164,13 +167,13 @@ class HttpProtocol(asyncio.Protocol):
         except Exception:
             error_logger.exception("the handler of %s %s failed", exchange.head.method, exchange.head.path)
         finally:
-            self._task = None
-            if exchange.outcome is None:
-                exchange.abort(_OUTCOMES.get(exchange.cancel_reason or "", Outcome.FAILED))
             self._ended(exchange)
 
     def _ended(self, exchange: Http1Exchange) -> None:
+        self._task = None
         self._leaving = None
+        if exchange.outcome is None:
+            exchange.abort(_OUTCOMES.get(exchange.cancel_reason or "", Outcome.FAILED))
         for callback in exchange.on_end or ():
             try:
                 callback(exchange)
@@ -203,6 +206,8 @@ class HttpProtocol(asyncio.Protocol):
             exchange.cancel_reason = reason
             self._cancelled = self._host.loop.time()
             self._task.cancel(reason)
+            if not self._began:  # it will never run, and so never come to its end by itself
+                self._ended(exchange)
 
     # Clients that leave
 
@@ -281,6 +286,8 @@ class HttpProtocol(asyncio.Protocol):
         if exchange is not None and exchange.cancel_reason is not None:
             if now - self._cancelled >= self._host.cleanup_seconds:
                 self._give_up(now)
+            return
+        if self._lost:  # the handler is shielded, or takes a last look at what came
             return
         if exchange is not None and self.flow.holding and self._left_unread():
             self._client_left()

@@ -284,6 +284,7 @@ REJECTED = (
         Rejected(f"Content-Length: {value.decode()}", "9110 8.6", sized(value, b"hello"), 400)
         for value in (b"+5", b"-5", b"5 5", b"5,5", b"5, 5", b"0x5", b"5_0", b"5.0", b"5;", b"", b"a", b"9" * 20, b"9" * 30)
     ),
+    Rejected("a length with zeros without end", "9110 8.6", sized(b"0" * 30 + b"5", b"hello"), 400),
     Rejected("Content-Length in 8-bit digits", "9110 8.6", sized(b"\xb2", b"hello"), 400),
     Rejected("two lengths that differ", "9112 6.3", head(b"POST / HTTP/1.1", b"Content-Length: 5", b"Content-Length: 6"), 400),
     Rejected("two lengths that agree", "9112 6.3", head(b"POST / HTTP/1.1", b"Content-Length: 5", b"Content-Length: 5"), 400),

@@ -339,6 +339,17 @@ def test_a_streamed_answer_does_not_say_close_while_somebody_reads(shell):
     assert b"Connection" not in shell.sent
 
 
+def test_a_streamed_answer_that_left_too_much_unread_closes(shell):
+    shell.receive(sized(b"5000", b"x" * 100))
+    exchange = shell.started[0]
+    read(exchange.body)
+    exchange.start(200, None, None, None)
+    exchange.write(b"a")
+    exchange.finish()
+    shell.connection.done(exchange)
+    assert shell.lingering
+
+
 # 100 Continue
 
 
@@ -433,6 +444,25 @@ def test_after_a_body_that_is_too_large_the_connection_closes(shell):
         shell.started[0].body.limit(9)
     shell.answer(status=413)
     assert b"Connection: close" in shell.sent and shell.lingering
+
+
+@pytest.mark.parametrize("raw", [sized(b"10", b"helloworld"), chunked(b"a\r\nhelloworld\r\n0\r\n\r\n")])
+def test_after_a_body_that_is_too_large_and_all_there_the_connection_closes_too(shell, raw):
+    shell.receive(raw)
+    with pytest.raises(PayloadTooLarge):
+        shell.started[0].body.limit(9)
+    shell.answer(status=413)
+    assert b"Connection: close" in shell.sent
+
+
+def test_a_streamed_answer_to_a_broken_body_says_close(shell):
+    shell.receive(chunked(b"5\r\nhello\r\n"))
+    exchange = shell.started[0]
+    read(exchange.body)
+    exchange.body.fail(RequestTimeout())
+    exchange.start(408, None, None, None)
+    exchange.finish()
+    assert b"Connection: close" in shell.sent
 
 
 def test_the_rest_of_a_body_that_stopped_coming_is_not_waited_for(shell):
@@ -638,6 +668,16 @@ def test_who_cannot_half_close_lingers_all_the_same():
     assert shell.phase is Phase.LINGER and not shell.transport.closed
 
 
+def test_who_is_gone_already_is_not_lingered_for():
+    class Reset(MemoryTransport):
+        def write_eof(self):
+            raise OSError("Transport endpoint is not connected")
+
+    shell = Shell(Reset())
+    shell.receive(b"\x00\r\n\r\n")
+    assert shell.transport.aborted
+
+
 def test_a_cut_answer_is_not_lingered_for(shell):
     shell.receive(sized(b"5000", b"x"))
     exchange = shell.started[0]
@@ -661,6 +701,12 @@ def test_a_connection_that_has_answered_waits_for_a_head_when_one_begins(shell):
     assert shell.phase is Phase.IDLE, "blank lines are no beginning"
     shell.receive(b"G")
     assert shell.phase is Phase.HEAD
+
+
+def test_it_knows_whether_a_head_has_begun(shell):
+    assert not shell.connection.begun
+    shell.receive(b"G")
+    assert shell.connection.begun
 
 
 def test_a_connection_that_closes_waits_for_its_last_bytes():

@@ -315,6 +315,11 @@ def test_writing_before_the_head_is_refused(exchange):
         exchange.write(b"a")
 
 
+def test_flushing_before_the_head_is_refused(exchange):
+    with pytest.raises(StreamClosed):
+        exchange.flush()
+
+
 @pytest.mark.parametrize("end", [lambda e: e.finish(), lambda e: e.abort()])
 @pytest.mark.parametrize("late", [lambda e: e.write(b"late"), lambda e: e.write(b""), lambda e: e.finish()])
 def test_writing_after_the_end_is_refused_and_sends_nothing(exchange, line, transport, end, late):
@@ -545,6 +550,16 @@ def test_an_answer_to_nobody_is_not_complete(exchange, line, transport, answer):
     line.flow.connection_lost()
     answer(exchange)
     assert exchange.outcome is Outcome.DISCONNECT and not transport.sent
+
+
+@pytest.mark.parametrize("size", [1, 100_000])
+def test_nothing_is_given_to_a_transport_that_failed(exchange, line, transport, size):
+    """asyncio tells of it a turn later, and complains of every write until then."""
+    start(exchange)
+    transport.close()
+    exchange.write(b"x" * size)
+    line.turn()
+    assert line.flow.lost and not transport.sent
 
 
 def test_cutting_what_is_gone_touches_nothing(exchange, line, transport):

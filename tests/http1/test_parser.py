@@ -25,6 +25,12 @@ def story(*pieces, **limits):
     return tell(*parser(**limits), list(pieces))
 
 
+def feed_all(feeder, raw):
+    pos = 0
+    while pos < len(raw):
+        pos = feeder.feed(raw, pos)
+
+
 def name(case):
     return case.name if isinstance(case, Accepted | Rejected) else case
 
@@ -57,9 +63,7 @@ def test_a_bad_request_is_refused_the_same_however_it_arrives(case, way):
 def test_a_refusal_is_one_printable_sentence(case):
     feeder, _ = parser()
     with pytest.raises(SanicException) as refusal:
-        pos = 0
-        while pos < len(case.raw):
-            pos = feeder.feed(case.raw, pos)
+        feed_all(feeder, case.raw)
     assert refusal.value.message.isprintable() and refusal.value.message.isascii()
 
 
@@ -212,18 +216,14 @@ def test_a_head_that_has_begun_is_a_message():
 @pytest.mark.parametrize("raw", [sized(b"5", b"hell"), chunked(b"5\r\nhello\r\n0\r\n\r")])
 def test_a_body_that_has_not_ended_is_a_message(raw):
     feeder, _ = parser()
-    pos = 0
-    while pos < len(raw):
-        pos = feeder.feed(raw, pos)
+    feed_all(feeder, raw)
     assert feeder.in_message
 
 
 @pytest.mark.parametrize("raw", [head(GET), sized(b"1", b"a"), chunked(b"0\r\n\r\n")])
 def test_a_message_that_has_ended_is_none(raw):
     feeder, _ = parser()
-    pos = 0
-    while pos < len(raw):
-        pos = feeder.feed(raw, pos)
+    feed_all(feeder, raw)
     assert not feeder.in_message
 
 
@@ -280,9 +280,7 @@ def test_a_closed_parser_leaves_no_cycle(raw):
         __slots__ = ("__weakref__",)
 
     feeder = Known(RecordingSink(), LIMITS)
-    pos = 0
-    while pos < len(raw):
-        pos = feeder.feed(raw, pos)
+    feed_all(feeder, raw)
     gone = weakref.ref(feeder)
     gc.collect()
     gc.disable()

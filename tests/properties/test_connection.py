@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+from itertools import pairwise
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -123,11 +125,11 @@ class Host:
                 await settle()
 
 
-async def live(raw, cuts, behaviours, end):
+async def live(raw, cuts, behaviours, end, abrupt):
     host = Host(behaviours)
     protocol, transport = host.protocol, host.transport
     edges = sorted({0, len(raw), *(cut % (len(raw) + 1) for cut in cuts)})
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in pairwise(edges):
         for _ in range(20):  # a kernel does not deliver what is not read
             if not transport.reading_paused:
                 break
@@ -137,7 +139,8 @@ async def live(raw, cuts, behaviours, end):
         protocol.data_received(raw[start:stop])
         if start % 2:
             await settle()
-    await settle()
+    if not abrupt:
+        await settle()
     if end == "half-close" and not transport.closed and not transport.reading_paused:
         if not protocol.eof_received():
             transport.close()
@@ -162,23 +165,27 @@ class Errors(logging.Handler):
             self.lines.append(record.getMessage())
 
 
+@pytest.mark.slow
 @given(
     raw=streams,
     cuts=cuts,
     behaviours=st.lists(st.sampled_from(BEHAVIOURS), min_size=1, max_size=3),
     end=st.sampled_from(ENDS),
+    abrupt=st.booleans(),
 )
-@example(raw=sized(b"600", b"x" * 600) + PIPELINE[0], cuts=[], behaviours=["whole"], end="silence")
-def test_any_bytes_end_in_answers_or_a_close(raw, cuts, behaviours, end):
+@example(raw=PIPELINE[0], cuts=[], behaviours=["whole"], end="lost", abrupt=True)
+@example(raw=sized(b"600", b"x" * 600) + PIPELINE[0], cuts=[], behaviours=["whole"], end="silence", abrupt=False)
+def test_any_bytes_end_in_answers_or_a_close(raw, cuts, behaviours, end, abrupt):
     errors, logger = Errors(), logging.getLogger("sanicish.error")
     logger.addHandler(errors)
     try:
-        host = asyncio.run(live(raw, cuts, behaviours, end))
+        host = asyncio.run(live(raw, cuts, behaviours, end, abrupt))
     finally:
         logger.removeHandler(errors)
     assert not errors.lines
     assert host.transport.lost and host.gone, "whatever happens, no connection stays for ever"
     assert len(host.outcomes) == len(host.methods) and None not in host.outcomes, "each exchange has one outcome"
+    assert host.protocol.connection.exchange is None
     sent = bytes(host.transport.sent).replace(b"HTTP/1.1 100 Continue\r\n\r\n", b"")
     replies = read_answers(sent, *host.methods, "GET")
     assert len(replies) <= len(host.methods) + 1, "one answer to each request, and one refusal"

@@ -1,6 +1,7 @@
 """What holds for any bytes at all: how they are split makes no difference, and a stricter reader agrees."""
 
 import re
+from itertools import pairwise
 
 import h11
 from hypothesis import example, given
@@ -55,7 +56,7 @@ def mutated(draw):
 def tell_split(raw, cuts, limits):
     edges = sorted({0, len(raw), *(cut % (len(raw) + 1) for cut in cuts)})
     sink = RecordingSink()
-    return tell(RequestParser(sink, limits), sink, [raw[a:b] for a, b in zip(edges, edges[1:], strict=False)])
+    return tell(RequestParser(sink, limits), sink, [raw[a:b] for a, b in pairwise(edges)])
 
 
 @given(raw=st.one_of(messages, mutated()), cuts=st.lists(st.integers(0, 2**16), max_size=8), tight=st.booleans())
@@ -114,5 +115,5 @@ def test_what_is_taken_means_the_same_to_a_stricter_reader(raw):
         assert (read[1], read[3]) == (target, fields)
     else:  # the absolute form: its host replaces the field, and only the rest is the target (RFC 9112 3.2.2)
         hosts = [value for name, value in fields if name == b"host"]
-        assert len(hosts) == 1 and b"://" + hosts[0] in read[1] or target == b"*"
+        assert target == b"*" or (len(hosts) == 1 and b"://" + hosts[0] in read[1])
         assert [field for field in read[3] if field[0] != b"host"] == [f for f in fields if f[0] != b"host"]

@@ -96,6 +96,7 @@ async def read(body, moves, pauses):
         got += piece
 
 
+@pytest.mark.slow
 @given(
     sent=pieces,
     moves=moves.filter(lambda moves: any(move[0] != "cancelled" for move in moves)),

@@ -71,6 +71,10 @@ class Host:
         self.protocol.connection_lost(ConnectionResetError())
         await settle()
 
+    async def cancel_and_settle(self):
+        self.protocol.cancel("shutdown")
+        await settle()
+
     async def half_close(self):
         keep = self.protocol.eof_received()
         if not keep:
@@ -245,6 +249,16 @@ async def test_a_client_that_is_gone_cancels_an_idle_handler_at_once():
     assert host.gone == [host.protocol]
 
 
+@pytest.mark.parametrize("end", [lambda host: host.lose(), lambda host: host.cancel_and_settle()])
+async def test_a_handler_that_is_cancelled_before_it_ran_leaves_nothing_open(end):
+    host = Host(idling())
+    host.protocol.data_received(GET)
+    exchange = host.exchange
+    await end(host)
+    assert host.handler.exchanges == [] and exchange.outcome is not None
+    assert host.exchange is None and host.transport.closed and host.gone
+
+
 async def test_a_client_that_is_gone_cancels_a_stream_between_two_writes():
     host = Host(streaming())
     await host.send(GET)
@@ -294,6 +308,19 @@ async def test_a_shielded_handler_runs_to_its_end():
     go.set()
     await settle()
     assert host.handler.ended == [None] and host.handler.outcome is Outcome.DISCONNECT and host.gone
+
+
+async def test_a_shielded_handler_whose_client_is_gone_has_no_clocks():
+    async def do(exchange):
+        exchange.shielded = True
+        await asyncio.Event().wait()
+
+    host = Host(Handler(do), RESPONSE_TIMEOUT=10, REQUEST_BUFFER_SIZE=10)
+    await host.send(sized(b"100", b"x" * 50))
+    assert host.protocol.flow.holding
+    await host.lose()
+    await host.sweep(100)
+    assert host.handler.ended == []
 
 
 async def test_a_reader_is_told_of_a_cut_after_what_came_and_is_not_cancelled():
@@ -632,6 +659,20 @@ async def test_nothing_is_written_after_an_abort():
     host.protocol.abort()
     await settle()
     assert b"late" not in host.sent + host.transport.waiting and host.handler.ended
+
+
+async def test_a_client_that_speaks_tls_is_told_of_in_the_log(caplog):
+    host = Host(answering())
+    with caplog.at_level(logging.WARNING, "sanicish"):
+        await host.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+    assert host.sent.startswith(b"HTTP/1.1 400 ") and "speaks TLS" in caplog.text
+
+
+async def test_shutdown_is_passed_on():
+    host = Host(answering())
+    host.protocol.shutdown()
+    await settle()
+    assert host.gone
 
 
 # The access log

@@ -7,6 +7,7 @@ import os
 import socket
 import ssl
 import stat
+import sys
 import threading
 
 import pytest
@@ -140,6 +141,12 @@ async def test_what_is_no_socket_is_not_replaced(start, tmp_path):
     assert path.read_text() == "data"
 
 
+async def test_a_unix_socket_that_cannot_be_made_leaves_nothing(start, tmp_path):
+    with pytest.raises(FileNotFoundError):
+        await start(Application(), unix=str(tmp_path / "missing" / "s"))
+    assert list(tmp_path.iterdir()) == []
+
+
 async def test_a_unix_socket_is_gone_with_its_server(start, tmp_path):
     path = str(tmp_path / "s")
     server = await start(Application(), unix=path)
@@ -262,6 +269,14 @@ async def test_one_connection_that_cannot_be_looked_after_stops_no_clock(start, 
     assert "looking after a connection failed" in caplog.text
 
 
+async def test_all_connections_are_looked_after_however_many(start, monkeypatch):
+    monkeypatch.setattr(sys.modules["sanicish.server.serve"], "_SWEEP_SLICE", 2)
+    server = await start(Application(REQUEST_TIMEOUT=0.02))
+    async with contextlib.AsyncExitStack() as stack:
+        wires = [await stack.enter_async_context(Wire(server.address)) for _ in range(5)]
+        assert [await wire.rest() for wire in wires] == [b""] * 5
+
+
 # Stopping
 
 
@@ -352,6 +367,14 @@ async def test_stopping_twice_is_stopping_once(start):
     assert app.events == ["stopping"]
 
 
+async def test_a_connection_that_comes_while_stopping_is_closed(start):
+    server = await start(Application())
+    server.stopping = True
+    async with Wire(server.address) as wire:
+        assert await wire.rest() == b""
+    server.stopping = False
+
+
 async def test_stopping_before_starting():
     await Server(Application()).stop()
 
@@ -386,6 +409,7 @@ async def test_a_server_in_a_loop_serves_within_its_block():
     app = Application()
     async with in_loop(app) as server:
         assert server.is_serving() and app.events == STARTED
+        assert server.port == server.sockets[0].getsockname()[1] and not server.connections
         async with Wire(server.sockets[0].getsockname()) as wire:
             wire.send(GET)
             assert (await wire.answer()).body == b"ok"
@@ -402,6 +426,14 @@ async def test_closing_while_it_starts_leaves_nothing_open():
     await starting
     assert app.events == STARTED + STOPPED and not server.is_serving()
     assert not any(sock.fileno() >= 0 for sock in server.sockets)
+
+
+async def test_awaiting_a_server_starts_it():
+    app = Application()
+    server = in_loop(app)
+    await server
+    assert server.is_serving()
+    await server.close()
 
 
 async def test_closing_twice_stops_once():

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import random
 import socket
 
 import pytest
@@ -53,6 +54,13 @@ async def witness():
     return Witness()
 
 
+async def until(condition):
+    """Wait until something has become true."""
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
 def idle_routes(app, witness):
     """Four handlers that do nothing for ever: before an answer, within a stream, within a generator, reading."""
 
@@ -82,6 +90,16 @@ def idle_routes(app, witness):
             await asyncio.Event().wait()
 
     return app
+
+
+@pytest.fixture
+async def server(app):
+    """The application as a server that the test stops."""
+    made = await app.create_server(port=0, access_log=False, return_asyncio_server=True)
+    yield made
+    app.config.GRACEFUL_SHUTDOWN_TIMEOUT = 0
+    app.config.STREAM_CLEANUP_TIMEOUT = 1
+    await made.close()
 
 
 # Errors of the handler
@@ -299,7 +317,7 @@ async def test_a_cut_upload_raises_after_all_that_came(app, serve, witness, leav
     async def read(request):
         with witness(request):
             async for piece in request.stream:
-                got.append(piece)
+                got.append(piece)  # noqa: PERF401
 
     async with Wire(await serve(app)) as wire:
         wire.send(sized(b"100000", b"x" * 5000))
@@ -359,7 +377,7 @@ async def test_all_that_came_is_read_although_the_client_has_left(app, serve, wi
             got.append(await request.stream.read(10))
             await go.wait()
             async for piece in request.stream:
-                got.append(piece)
+                got.append(piece)  # noqa: PERF401
 
     async with Wire(await serve(app)) as wire:
         wire.send(sized(b"999999", b"x" * 200_000))
@@ -421,6 +439,61 @@ async def test_every_end_has_its_name(app, serve):
             async with asyncio.timeout(10):
                 await go.wait()
     assert outcomes == ["completed", "failed", "client left"]
+
+
+@pytest.mark.slow
+async def test_a_storm_of_clients_that_leave_at_any_moment_leaves_nothing_behind(app, server, caplog):
+    @app.get("/stream/<awaited:int>")
+    async def streaming(request, awaited):
+        async def write(response):
+            for number in range(60):
+                writing = response.write(b"x" * (10, 1000, 20_000, 200_000)[number % 4])
+                if awaited:
+                    await writing
+
+        return stream(write)
+
+    @app.get("/whole")
+    async def whole(request):
+        return text("x" * 1_000_000)
+
+    @app.post("/echo", stream=True)
+    async def echo(request):
+        async def write(response):
+            async for piece in request.stream:
+                await response.write(piece)
+
+        return stream(write)
+
+    requests = [
+        head(b"GET /stream/0 HTTP/1.1"),
+        head(b"GET /stream/1 HTTP/1.1"),
+        head(b"GET /stream/1 HTTP/1.0"),
+        head(b"GET /whole HTTP/1.1"),
+        head(b"POST /echo HTTP/1.1", b"Content-Length: 100000") + b"x" * 100_000,
+        head(b"POST /echo HTTP/1.1", b"Content-Length: 100000") + b"x" * 100,
+        b"\x00\r\n\r\n",
+    ]
+    address = server.sockets[0].getsockname()
+
+    async def client(number):
+        dice = random.Random(number)
+        async with Wire(address) as wire:
+            wire.send(b"".join(dice.choices(requests, k=dice.randint(1, 3))))
+            with contextlib.suppress(OSError, TimeoutError):
+                for _ in range(dice.randint(0, 6)):
+                    async with asyncio.timeout(0.05):
+                        await wire.reader.read(dice.choice([10, 70_000]))
+                if dice.random() < 0.3:
+                    wire.half_close()
+                    await asyncio.sleep(dice.random() / 10)
+                if dice.random() < 0.5:
+                    wire.reset()
+
+    for start in range(0, 300, 50):
+        await asyncio.gather(*[client(number) for number in range(start, start + 50)])
+    await until(lambda: not server.connections)
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 # Clients that end their side
@@ -562,6 +635,12 @@ def slow_socket(address):
     return sock
 
 
+async def take_all(sock):
+    """Take what was sent until the end."""
+    while await asyncio.get_running_loop().sock_recv(sock, 1_000_000):
+        pass
+
+
 @pytest.mark.slow
 async def test_a_slow_steady_download_is_not_cut(app, serve):
     """The client takes bytes from the kernel long before the kernel asks us for more."""
@@ -605,8 +684,7 @@ async def test_a_client_that_takes_nothing_is_reset(app, serve, witness):
         await loop.sock_sendall(sock, GET)
         await witness.wait_left()
         with pytest.raises(ConnectionResetError):
-            while await loop.sock_recv(sock, 1_000_000):
-                pass
+            await take_all(sock)
     assert witness.reason == "timeout"
 
 
@@ -624,8 +702,7 @@ async def test_a_whole_answer_that_is_not_taken_is_reset_too(app, serve):
             await loop.sock_sendall(sock, request)
             await asyncio.sleep(0.3)
             with pytest.raises(ConnectionResetError):
-                while await loop.sock_recv(sock, 1_000_000):
-                    pass
+                await take_all(sock)
 
 
 async def test_a_route_may_have_clocks_of_its_own(app, serve):
@@ -647,16 +724,6 @@ async def test_a_route_may_have_clocks_of_its_own(app, serve):
 
 
 # Shutdown
-
-
-@pytest.fixture
-async def server(app):
-    """The application as a server that the test stops."""
-    made = await app.create_server(port=0, access_log=False, return_asyncio_server=True)
-    yield made
-    app.config.GRACEFUL_SHUTDOWN_TIMEOUT = 0
-    app.config.STREAM_CLEANUP_TIMEOUT = 1
-    await made.close()
 
 
 async def test_shutdown_lets_a_stream_come_to_its_end(app, server):

@@ -355,13 +355,17 @@ async def test_a_rest_that_never_comes_is_not_waited_for(app, serve):
         assert await wire.rest() == b""
 
 
+async def send_for_ever(wire):
+    while True:
+        wire.send(b"x")
+        await wire.writer.drain()
+        await asyncio.sleep(0.01)
+
+
 async def test_a_client_that_does_not_leave_is_left(app, serve):
     app.config.LINGER_TIMEOUT = 0.05
     async with Wire(await serve(app)) as wire:
         wire.send(b"\x00\r\n\r\n")
         assert (await wire.answer()).status == 400
         with pytest.raises(ConnectionError):  # the server has closed its side altogether
-            while True:
-                wire.send(b"x")
-                await wire.writer.drain()
-                await asyncio.sleep(0.01)
+            await send_for_ever(wire)

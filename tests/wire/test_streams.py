@@ -75,7 +75,7 @@ async def test_a_piece_is_there_before_the_next_one_is_sent(app, serve):
 
     async def read(body):
         async for piece in body:
-            got.append(piece)
+            got.append(piece)  # noqa: PERF401
         return len(got)
 
     async with Wire(await serve(reading(app, read))) as wire:

@@ -1,0 +1,212 @@
+"""The hot path in pieces: each case gives a function that does its work ``times`` times."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvloop
+
+from sanicish import Sanic
+from sanicish.config import Config
+from sanicish.http1.framing import Chunked
+from sanicish.http1.parser import RequestParser
+from sanicish.http1.serialize import DateField, serialize_head
+from sanicish.response import stream, text
+from sanicish.router import Route, Router
+from sanicish.server.protocol import HttpProtocol
+from sanicish.server.serve import Server
+from sanicish.streams import RequestStream
+
+__all__ = ["CASES", "Repeat"]
+
+Repeat = Callable[[int], None]
+
+SHORT = b"GET /plain HTTP/1.1\r\nHost: bench\r\n\r\n"
+BROWSER = (
+    b"GET /items/17?full=yes HTTP/1.1\r\nHost: example.org\r\nConnection: keep-alive\r\n"
+    b"User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\n"
+    b"Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\nAccept-Language: en-US,en;q=0.5\r\n"
+    b"Accept-Encoding: gzip, deflate, br, zstd\r\nReferer: https://example.org/items\r\nCookie: session=0123456789abcdef\r\n\r\n"
+)
+UPLOAD = b"POST /upload HTTP/1.1\r\nHost: bench\r\nContent-Length: 1024\r\n\r\n" + b"x" * 1024
+PIECE = b"x" * 100
+
+
+class Nobody:
+    """Hears what the parser says and does nothing."""
+
+    def on_head(self, head: Any) -> None: ...
+
+    def on_data(self, data: bytes) -> None: ...
+
+    def on_end(self, trailers: Any) -> None: ...
+
+
+class Transport:
+    """Takes everything at once, and remembers the last of it."""
+
+    def __init__(self) -> None:
+        self.last = b""
+
+    def write(self, data: bytes) -> None:
+        self.last = data
+
+    def writelines(self, pieces: Any) -> None:
+        self.last = b"".join(pieces)
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return {"peername": ("127.0.0.1", 50_000), "sockname": ("127.0.0.1", 8000)}.get(name, default)
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None: ...
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def is_closing(self) -> bool:
+        return False
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+
+@contextmanager
+def parse(head: bytes) -> Iterator[Repeat]:
+    parser = RequestParser(Nobody(), Config(load_env=False).limits())
+
+    def repeat(times: int) -> None:
+        for _ in range(times):
+            parser.feed(head)
+
+    yield repeat
+
+
+@contextmanager
+def frame() -> Iterator[Repeat]:
+    framing = Chunked()
+
+    def repeat(times: int) -> None:
+        for _ in range(times):
+            out: list[bytes] = []
+            for _ in range(100):
+                framing.frame(PIECE, out)
+            b"".join(out)
+
+    yield repeat
+
+
+@contextmanager
+def serialize() -> Iterator[Repeat]:
+    date = DateField()
+
+    def repeat(times: int) -> None:
+        for _ in range(times):
+            serialize_head(200, None, "application/json", b"Content-Length: 1234\r\n", date.line(1e9), b"")
+
+    yield repeat
+
+
+@contextmanager
+def route(path: str) -> Iterator[Repeat]:
+    router = Router()
+    for number in range(25):
+        router.add(Route(f"/static{number}/page", "GET", print))
+        router.add(Route(f"/items{number}/<id:int>", "GET", print))
+
+    def repeat(times: int) -> None:
+        for _ in range(times):
+            router.match("GET", path, None)
+
+    yield repeat
+
+
+@contextmanager
+def read() -> Iterator[Repeat]:
+    async def through() -> None:
+        stream = RequestStream(high=1 << 20)
+        for _ in range(100):
+            stream.feed(PIECE * 25)
+        stream.feed_eof()
+        async for _ in stream:
+            pass
+
+    def repeat(times: int) -> None:
+        for _ in range(times):
+            _finish(through())
+
+    yield repeat
+
+
+def _finish(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Run what never waits."""
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        return
+    raise AssertionError("it waited")
+
+
+@contextmanager
+def cycle(request: bytes, end: bytes) -> Iterator[Repeat]:
+    """Bytes in, answer out, up to what it must end with: the whole server without sockets."""
+    app = Sanic("micro", configure_logging=False, register=False, load_env=False)
+
+    @app.get("/plain")
+    async def plain(request: Any) -> Any:
+        return text("Hello, World!")
+
+    @app.get("/items/<id:int>")
+    async def item(request: Any, id: int) -> Any:
+        return text(request.args.get("full"))
+
+    @app.get("/writes")
+    async def writes(request: Any) -> Any:
+        async def write(response: Any) -> None:
+            for _ in range(100):
+                await response.write(PIECE)
+
+        return stream(write)
+
+    @app.post("/upload", stream=True)
+    async def upload(request: Any) -> Any:
+        size = 0
+        async for data in request.stream:
+            size += len(data)
+        return text(size)
+
+    async def answer(times: int) -> None:
+        protocol, transport = HttpProtocol(server), Transport()
+        protocol.connection_made(transport)
+        for _ in range(times):
+            protocol.data_received(request)
+            turns = 0
+            while not transport.last.endswith(end):
+                await asyncio.sleep(0)
+                turns += 1
+                if turns > 1000:
+                    raise AssertionError(f"another answer: {transport.last!r}")
+            transport.last = b""
+        protocol.connection_lost(None)
+
+    async def start() -> Server:
+        return Server(app, access_log=False)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        server = runner.run(start())
+        yield lambda times: runner.run(answer(times))
+
+
+CASES = {
+    "parse a short head": parse(SHORT),
+    "parse a browser's head": parse(BROWSER),
+    "frame and join 100 chunks": frame(),
+    "serialize a head": serialize(),
+    "route a static path (of 50)": route("/static7/page"),
+    "route a path with a number": route("/items7/17"),
+    "feed and read 100 pieces": read(),
+    "cycle: plain GET": cycle(SHORT, b"Hello, World!"),
+    "cycle: browser's GET, parameter, query": cycle(BROWSER, b"yes"),
+    "cycle: 100 writes": cycle(SHORT.replace(b"/plain", b"/writes"), b"0\r\n\r\n"),
+    "cycle: POST of 1 KiB, streamed": cycle(UPLOAD, b"1024"),
+}
