@@ -94,6 +94,13 @@ async def _answer(app: Application, request: Request, exchange: Exchange) -> Non
             response = route.handler(request, **values)
             if hasattr(response, "__await__"):
                 response = await response
+    if (
+        type(response) is HTTPResponse
+        and not (app.response_middleware or missing or route.response_middleware)
+        and request._response is None
+    ):
+        response.send_to(exchange)  # nobody else is to be asked
+        return
     await _send(app, request, exchange, response)
 
 

@@ -31,11 +31,12 @@ class Outcome(StrEnum):
 class RequestHead:
     """A request line and its fields, as they were read; never changed, so it may be shared.
 
-    ``target`` is bytes in origin form or ``*``, ``fields`` pairs of lower-case name and value, in order, as bytes.
+    ``target`` is bytes in origin form or ``*``, ``path`` the target without its query, as text, still percent-encoded;
+    ``fields`` pairs of lower-case name and value, in order, as bytes.
     ``body_length`` is bytes, 0 for no body and ``None`` for a chunked one.
     """
 
-    __slots__ = ("_path", "body_length", "expect_continue", "fields", "keep_alive", "method", "target", "version")
+    __slots__ = ("body_length", "expect_continue", "fields", "keep_alive", "method", "path", "target", "version")
 
     def __init__(
         self,
@@ -54,14 +55,7 @@ class RequestHead:
         self.keep_alive = keep_alive
         self.body_length = body_length
         self.expect_continue = expect_continue
-        self._path: str | None = None
-
-    @property
-    def path(self) -> str:
-        """The target without its query, as text, still percent-encoded."""
-        if self._path is None:
-            self._path = self.target.partition(b"?")[0].decode("latin-1")
-        return self._path
+        self.path = target.partition(b"?")[0].decode("latin-1")
 
     @property
     def query_string(self) -> str:

@@ -145,7 +145,7 @@ class HTTPResponse(BaseHTTPResponse):
         content_type: str | None = None,
         body_bytes: bytes = b"",
     ) -> None:
-        self.body: bytes = body_bytes if body is None else encode(body)
+        self.body: bytes = body if type(body) is bytes else body_bytes if body is None else encode(body)
         self.status = status
         self._headers = Headers(headers) if headers else None
         self._cookies = None
@@ -307,8 +307,8 @@ def text(
     if not isinstance(body, str):
         if isinstance(body, bytes | bytearray | memoryview) or body is None:
             raise TypeError(f"text() takes str, not {type(body).__name__}")
-        body = encode(body)
-    return HTTPResponse(body, status, headers, content_type)
+        body = str(encode(body), "ascii")
+    return HTTPResponse(body.encode(), status, headers, content_type)
 
 
 def json(

@@ -230,7 +230,7 @@ class _Table:
     """The routes of one host, or of any."""
 
     def __init__(self) -> None:
-        self._static: dict[str, dict[str, Route]] = {}
+        self.static: dict[str, dict[str, Route]] = {}
         self._buckets: dict[tuple[int, str | None], list[_Pattern]] = {}
         self._patterns: dict[str, _Pattern] = {}
         self._greedy: list[_Pattern] = []
@@ -242,7 +242,7 @@ class _Table:
             if not route.strict and path != "/":
                 paths |= {path.rstrip("/") or "/", path.rstrip("/") + "/"}
             for path in paths:
-                self._put(self._static.setdefault(path, {}), route)
+                self._put(self.static.setdefault(path, {}), route)
             return
         pattern = self._patterns.get(route.pattern.pattern)
         if pattern is None:
@@ -266,7 +266,7 @@ class _Table:
 
     def find(self, method: str, path: str, allowed: set[str]) -> tuple[Route, dict[str, Any]] | None:
         """The route and its parameters; the methods of paths that fit go to ``allowed``."""
-        methods = self._static.get(path)
+        methods = self.static.get(path)
         if methods is not None:
             route = methods.get(method)
             if route is not None:
@@ -319,6 +319,8 @@ class Router:
         Raises ``NotFound``, or ``MethodNotAllowed`` when the path is known under other methods. HEAD is answered by
         the route of GET when it has none of its own.
         """
+        if not self._hosts and (methods := self._table.static.get(path)) is not None and method in methods:
+            return methods[method], {}
         allowed: set[str] = set()
         found = self._find(method, path, host, allowed)
         if found is None and "%" in path:

@@ -98,11 +98,11 @@ def frame() -> Iterator[Repeat]:
 
 @contextmanager
 def serialize() -> Iterator[Repeat]:
-    date = DateField()
+    date = DateField(lambda: 1e9)
 
     def repeat(times: int) -> None:
         for _ in range(times):
-            serialize_head(200, None, "application/json", b"Content-Length: 1234\r\n", date.line(1e9), b"")
+            serialize_head(200, None, "application/json", b"Content-Length: 1234\r\n", date.line(), b"")
 
     yield repeat
 

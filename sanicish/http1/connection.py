@@ -65,13 +65,12 @@ class Shell(Protocol):
 
     conn: ConnInfo
     date: DateField
+    heads: dict[bytes, RequestHead]
     call_soon: Callable[..., Any]
 
     def start(self, exchange: Http1Exchange, /) -> None: ...
 
     def reset(self) -> None: ...
-
-    def now(self) -> float: ...
 
     def refused(self, error: SanicException, /) -> None: ...
 
@@ -92,6 +91,7 @@ class Http1Connection:
         "_to_drain",
         "_unread",
         "call_soon",
+        "date_line",
         "exchange",
         "flow",
         "peer_ended",
@@ -108,10 +108,11 @@ class Http1Connection:
         self.flow = flow
         self.unsent_limit = limits.unsent
         self.call_soon = shell.call_soon
+        self.date_line = shell.date.line
         self.reset = shell.reset
         self._shell = shell
         self._limits = limits
-        self._parser = RequestParser(self, limits)
+        self._parser = RequestParser(self, limits, shell.heads)
         self._reading = HEAD
         self._body = EMPTY
         self._unread = b""
@@ -227,10 +228,6 @@ class Http1Connection:
         self.exchange.send_continue()
 
     # Answers
-
-    def date_line(self) -> bytes:
-        """The Date field of now."""
-        return self._shell.date.line(self._shell.now())
 
     def may_keep(self, whole: bool) -> bool:
         """Whether the connection can be used again after the answer that begins now, or is ``whole`` already."""

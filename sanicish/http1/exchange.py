@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any, Protocol
 
+from sanicish.constants import has_message_body
 from sanicish.exceptions import ResponseError, StreamClosed, WriteBufferFull
 from sanicish.exchange import ConnInfo, Exchange, Outcome, RequestHead
 from sanicish.flow import READY, STOP, FlowControl
@@ -34,9 +35,8 @@ class Line(Protocol):
     flow: FlowControl
     unsent_limit: int
     call_soon: Callable[..., Any]
+    date_line: Callable[[], bytes]
     reset: Callable[[], None]
-
-    def date_line(self) -> bytes: ...
 
     def may_keep(self, whole: bool, /) -> bool: ...
 
@@ -75,15 +75,15 @@ class Http1Exchange(Exchange):
         if self.started:
             raise StreamClosed("this request has been answered already")
         framing = choose_framing(self.head.method, self.head.version, status, _announced(headers), chunked)
-        self._out.append(self._head(status, headers, content_type, framing, False))
+        self._out.append(self._head(status, headers, content_type, framing.field, framing.closes, False))
         self._framing = framing
 
     def _head(
-        self, status: int, headers: Headers | None, content_type: str | None, framing: Framing, whole: bool
+        self, status: int, headers: Headers | None, content_type: str | None, field: bytes, closes: bool, whole: bool
     ) -> bytes:
         """The head, ready to be sent; from here on there is no second one."""
         connection = b""
-        keep_alive = self.keep_alive and not framing.closes and self._line.may_keep(whole)
+        keep_alive = self.keep_alive and not closes and self._line.may_keep(whole)
         if headers and keep_alive and "connection" in headers:
             keep_alive = "close" not in split_tokens(", ".join(headers.getall("connection")))
         if not keep_alive:
@@ -92,7 +92,7 @@ class Http1Exchange(Exchange):
             connection = _KEEP_ALIVE
         if status == 204 or status == 304:
             content_type = None
-        lines = serialize_head(status, headers, content_type, framing.field, self._line.date_line(), connection)
+        lines = serialize_head(status, headers, content_type, field, self._line.date_line(), connection)
         self.keep_alive = keep_alive
         self.status = status
         self.started = True
@@ -149,18 +149,11 @@ class Http1Exchange(Exchange):
     def send_whole(self, status: int, headers: Headers | None, content_type: str | None, body: bytes) -> None:
         if self.started:
             raise StreamClosed("this request has been answered already")
-        head = self.head
-        length: int | None = len(body)
-        if head.method == "HEAD" or status == 304:  # both may tell what a GET and a 200 would have had (RFC 9110 8.6)
-            announced = _announced(headers)
-            if announced is not None or status == 304:
-                length = announced
-        framing = choose_framing(head.method, head.version, status, length, None)
-        lines = self._head(status, headers, content_type, framing, True)
-        if framing.bodiless:
-            if body and head.method != "HEAD":
-                self._warn_dropped(len(body))
+        if self.head.method == "HEAD" or not has_message_body(status):
+            lines = self._bodiless_head(status, headers, content_type, len(body))
             body = b""
+        else:
+            lines = self._head(status, headers, content_type, b"Content-Length: %d\r\n" % len(body), False, True)
         if self._flow.lost:
             self._end(Outcome.DISCONNECT)
             return
@@ -169,7 +162,20 @@ class Http1Exchange(Exchange):
             self._transport.writelines((lines, body))
         else:
             self._transport.write(lines + body)
-        self._end(Outcome.COMPLETED)
+        self.outcome = Outcome.COMPLETED
+
+    def _bodiless_head(self, status: int, headers: Headers | None, content_type: str | None, size: int) -> bytes:
+        head = self.head
+        length: int | None = size
+        if head.method == "HEAD" or status == 304:  # both may tell what a GET and a 200 would have had (RFC 9110 8.6)
+            announced = _announced(headers)
+            if announced is not None or status == 304:
+                length = announced
+        framing = choose_framing(head.method, head.version, status, length, None)
+        lines = self._head(status, headers, content_type, framing.field, framing.closes, True)
+        if size and head.method != "HEAD":
+            self._warn_dropped(size)
+        return lines
 
     def abort(self, outcome: Outcome = Outcome.FAILED) -> None:
         if self.outcome is not None:

@@ -1,6 +1,8 @@
 """A response head as bytes (RFC 9112 sections 4 and 5)."""
 
+from collections.abc import Callable
 from email.utils import formatdate
+from time import time
 
 from sanicish.constants import STATUS_CODES
 from sanicish.exceptions import ResponseError
@@ -17,18 +19,23 @@ _STATUS_LINES = {
 _OURS = frozenset({"content-length", "transfer-encoding", "connection", "keep-alive"})
 
 
+_OPENINGS: dict[tuple[int, str | None], bytes] = {}  # status line and Content-Type, as answers repeat them
+_MOST_OPENINGS = 256
+
+
 class DateField:
     """The Date field of this second (RFC 9110 6.6.1), made anew only when the second has passed."""
 
-    __slots__ = ("_line", "_second")
+    __slots__ = ("_line", "_now", "_second")
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = time) -> None:
+        self._now = now  # seconds since the epoch
         self._second = -1
         self._line = b""
 
-    def line(self, now: float) -> bytes:
-        """The field line for a time in seconds since the epoch."""
-        second = int(now)
+    def line(self) -> bytes:
+        """The field line of now."""
+        second = int(self._now())
         if second != self._second:
             self._second = second
             self._line = b"Date: %b\r\n" % formatdate(second, usegmt=True).encode()
@@ -61,19 +68,27 @@ def serialize_head(
     A ``Content-Type`` or ``Date`` among ``headers`` comes before the ones given apart. Raises ``ResponseError`` if
     the status is not that of an answer.
     """
-    typed = f"Content-Type: {content_type}\r\n".encode("latin-1") if content_type else b""
     if not headers:
-        return b"%b%b%b%b%b\r\n" % (status_line(status), typed, framing_field, date_line, connection_line)
-    if "content-type" in headers:
-        typed = b""
+        opening = _OPENINGS.get((status, content_type)) or _opening(status, content_type)
+        return b"%b%b%b%b\r\n" % (opening, framing_field, date_line, connection_line)
+    opening = _opening(status, None if "content-type" in headers else content_type)
     if "date" in headers:
         date_line = b""
     fields = "".join([f"{name}: {value}\r\n" for name, value in headers.items() if name.lower() not in _OURS])
-    return b"%b%b%b%b%b%b\r\n" % (
-        status_line(status),
-        typed,
+    return b"%b%b%b%b%b\r\n" % (
+        opening,
         fields.encode("latin-1"),
         framing_field,
         date_line,
         connection_line,
     )
+
+
+def _opening(status: int, content_type: str | None) -> bytes:
+    """How a head begins, remembered for the next one."""
+    opening = status_line(status)
+    if content_type:
+        opening += f"Content-Type: {content_type}\r\n".encode("latin-1")
+    if len(_OPENINGS) < _MOST_OPENINGS:
+        _OPENINGS[status, content_type] = opening
+    return opening

@@ -4,14 +4,13 @@ import asyncio
 import socket
 import struct
 import sys
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Protocol
 
 from sanicish.config import Clocks, Limits
 from sanicish.exceptions import RequestTimeout, SanicException
-from sanicish.exchange import ConnInfo, Handler, Outcome
+from sanicish.exchange import ConnInfo, Handler, Outcome, RequestHead
 from sanicish.flow import HOLD_BODY, FlowControl
 from sanicish.http1.connection import Http1Connection
 from sanicish.http1.exchange import Http1Exchange
@@ -42,6 +41,7 @@ class Host(Protocol):
     limits: Limits
     clocks: Clocks
     date: DateField
+    heads: dict[bytes, RequestHead]
     high_water: int
     slice_seconds: float
     access_log: bool
@@ -70,6 +70,7 @@ class HttpProtocol(asyncio.Protocol):
         "connection",
         "date",
         "flow",
+        "heads",
         "watch",
     )
 
@@ -87,6 +88,7 @@ class HttpProtocol(asyncio.Protocol):
         self._transport: Any = None
         self.call_soon: Callable[..., Any] = host.loop.call_soon
         self.date = host.date
+        self.heads = host.heads
         self.watch = Watch()
 
     # What asyncio calls
@@ -139,10 +141,6 @@ class HttpProtocol(asyncio.Protocol):
             with suppress(OSError):  # some systems refuse it once the peer has left
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self.abort()
-
-    def now(self) -> float:
-        """Seconds since the epoch."""
-        return time.time()
 
     def refused(self, error: SanicException) -> None:
         """A request broke HTTP; its client gets the answer, the log a line."""

@@ -14,7 +14,7 @@ import uvloop
 
 from sanicish.config import Config
 from sanicish.exceptions import ServerError, ServiceUnavailable
-from sanicish.exchange import Exchange, Handler
+from sanicish.exchange import Exchange, Handler, RequestHead
 from sanicish.http1.serialize import DateField
 from sanicish.log import error_logger, logger
 from sanicish.server.protocol import HttpProtocol
@@ -90,6 +90,7 @@ class Server:
         self.limits = config.limits()
         self.clocks = config.clocks()
         self.date = DateField()
+        self.heads: dict[bytes, RequestHead] = {}
         self.high_water: int = config["RESPONSE_BUFFER_SIZE"]
         self.slice_seconds: float = config["FAIRNESS_SLICE"]
         self.max_connections: int | None = config["MAX_CONNECTIONS"]

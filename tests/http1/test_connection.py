@@ -31,7 +31,8 @@ class Shell:
 
     def __init__(self, transport=None, limits=LIMITS, **options):
         self.conn = ConnInfo()
-        self.date = DateField()
+        self.date = DateField(lambda: 0)
+        self.heads = {}
         self.started = []
         self.refusals = []
         self.transport = transport or MemoryTransport()
@@ -46,9 +47,6 @@ class Shell:
 
     def reset(self):
         self.transport.abort()
-
-    def now(self):
-        return 0.0
 
     def refused(self, error):
         self.refusals.append(error)

@@ -50,6 +50,31 @@ def test_a_request_means_the_same_however_it_arrives(case, way):
     assert end == ("end", case.trailers)
 
 
+@pytest.mark.parametrize("case", [*ACCEPTED, *REJECTED], ids=name)
+def test_a_request_that_comes_again_is_told_again(case):
+    known = {}
+    first, again = RecordingSink(), RecordingSink()
+    told = tell(RequestParser(first, LIMITS, known), first, [case.raw])
+    assert tell(RequestParser(again, LIMITS, known), again, [case.raw]) == told
+
+
+def test_a_head_that_was_found_good_is_read_once():
+    feeder, sink = parser()
+    feed_all(feeder, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 2)
+    assert sink.heads[0] is sink.heads[1]
+
+
+def test_the_heads_that_are_remembered_are_few_and_small():
+    known = {}
+    feeder = RequestParser(RecordingSink(), LIMITS, known)
+    for number in range(2_000):
+        feed_all(feeder, b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % number)
+    assert 0 < len(known) <= 512
+    known.clear()
+    feed_all(feeder, b"GET / HTTP/1.1\r\nHost: a\r\nCookie: %b\r\n\r\n" % (b"x" * 4_000))
+    assert not known
+
+
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("case", REJECTED, ids=name)
 def test_a_bad_request_is_refused_the_same_however_it_arrives(case, way):

@@ -65,6 +65,7 @@ class Host:
         )
         self.loop = HandTurnedLoop()
         self.limits, self.clocks, self.date = config.limits(), config.clocks(), DateField()
+        self.heads = {}
         self.behaviours = behaviours
         self.methods = []
         self.outcomes = []

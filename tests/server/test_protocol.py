@@ -46,6 +46,7 @@ class Host:
         self.limits = config.limits()
         self.clocks = config.clocks()
         self.date = DateField()
+        self.heads = {}
         self.high_water = config["RESPONSE_BUFFER_SIZE"]
         self.slice_seconds = 1e9
         self.cleanup_seconds = config["STREAM_CLEANUP_TIMEOUT"]
