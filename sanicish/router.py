@@ -298,6 +298,7 @@ class Router:
     def __init__(self) -> None:
         self._table = _Table()
         self._hosts: dict[str, _Table] = {}
+        self.has_hosts = False  # whether some route is for one host only
         self._names: dict[str, Route] = {}
         self.routes: list[Route] = []
 
@@ -305,13 +306,9 @@ class Router:
         """Add a route; raises ``ValueError`` if its method and path are taken."""
         table = self._table if route.host is None else self._hosts.setdefault(route.host.lower(), _Table())
         table.add(route)
+        self.has_hosts = bool(self._hosts)
         self.routes.append(route)
         self._names.setdefault(route.name, route)
-
-    @property
-    def has_hosts(self) -> bool:
-        """Whether some route is for one host only."""
-        return bool(self._hosts)
 
     def match(self, method: str, path: str, host: str | None) -> tuple[Route, dict[str, Any]]:
         """The route for a request and the values of its parameters.
@@ -319,7 +316,7 @@ class Router:
         Raises ``NotFound``, or ``MethodNotAllowed`` when the path is known under other methods. HEAD is answered by
         the route of GET when it has none of its own.
         """
-        if not self._hosts and (methods := self._table.static.get(path)) is not None and method in methods:
+        if not self.has_hosts and (methods := self._table.static.get(path)) is not None and method in methods:
             return methods[method], {}
         allowed: set[str] = set()
         found = self._find(method, path, host, allowed)

@@ -47,7 +47,13 @@ class Http1Exchange(Exchange):
     __slots__ = ("_flow", "_framing", "_line", "_out", "_pending", "_scheduled", "_transport", "keep_alive", "owes_100")
 
     def __init__(self, head: RequestHead, body: RequestStream, conn: ConnInfo, line: Line) -> None:
-        super().__init__(head, body, conn)
+        self.head = head  # not by super(): one call less for each request
+        self.body = body
+        self.conn = conn
+        self.started = False
+        self.status = self.bytes_sent = 0
+        self.outcome = self.cancel_reason = self.clocks = self.on_end = None
+        self.shielded = self.half_close = False
         self._line = line
         self._transport = line.transport
         self._flow = line.flow

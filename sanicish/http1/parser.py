@@ -139,9 +139,13 @@ class RequestParser:
         """
         if self._left:
             return self._pass_on(data, pos)
+        fresh = not (self._in_body or self._raw)
+        if fresh and not pos and data in self._known:  # one head and nothing else, as most reads are
+            self._deliver_known(self._known[data])
+            return len(data)
         end = self._next_stop(data, pos)
-        if not self._in_body and not self._raw:
-            known = self._known.get(data if pos == 0 and end == len(data) else data[pos:end])
+        if fresh:
+            known = self._known.get(data[pos:end])
             if known is not None:
                 self._deliver_known(known)
                 return end

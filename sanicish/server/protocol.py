@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from sanicish.config import Clocks, Limits
 from sanicish.exceptions import RequestTimeout, SanicException
-from sanicish.exchange import ConnInfo, Handler, Outcome, RequestHead
+from sanicish.exchange import ConnInfo, Exchange, Handler, Outcome, RequestHead
 from sanicish.flow import HOLD_BODY, FlowControl
 from sanicish.http1.connection import Http1Connection
 from sanicish.http1.exchange import Http1Exchange
@@ -172,16 +172,20 @@ class HttpProtocol(asyncio.Protocol):
         self._leaving = None
         if exchange.outcome is None:
             exchange.abort(_OUTCOMES.get(exchange.cancel_reason or "", Outcome.FAILED))
-        for callback in exchange.on_end or ():
-            try:
-                callback(exchange)
-            except Exception:
-                error_logger.exception("a callback at the end of %s failed", exchange.head.path)
+        if exchange.on_end is not None:
+            self._tell(exchange, exchange.on_end)
         if self._host.access_log:
             self._log(exchange)
         self.connection.done(exchange)
         if self._lost:
             self._host.closed(self)
+
+    def _tell(self, exchange: Http1Exchange, callbacks: list[Callable[[Exchange], Any]]) -> None:
+        for callback in callbacks:
+            try:
+                callback(exchange)
+            except Exception:
+                error_logger.exception("a callback at the end of %s failed", exchange.head.path)
 
     def _log(self, exchange: Http1Exchange) -> None:
         outcome = exchange.outcome
