@@ -114,8 +114,8 @@ class RequestStream:
         else:
             self._pieces.append(data)
         if self._waiter is not None:
-            self._wake()
-        if self._size > self._high and not self._holding and self._brakes is not None:
+            self._wake()  # and it takes this piece in the same turn of the loop: no reason to stop and start again
+        elif self._size > self._high and not self._holding and self._brakes is not None:
             self._holding = True
             self._brakes.hold(self._hold)
 

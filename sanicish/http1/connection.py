@@ -30,8 +30,9 @@ from sanicish.exchange import ConnInfo, RequestHead
 from sanicish.flow import HOLD_BODY, HOLD_PIPELINE, FlowControl
 from sanicish.headers import Headers
 from sanicish.http1.exchange import Http1Exchange
+from sanicish.http1.fields import Field
 from sanicish.http1.framing import choose_framing
-from sanicish.http1.parser import Field, RequestParser
+from sanicish.http1.parser import RequestParser
 from sanicish.http1.serialize import DateField, serialize_head
 from sanicish.streams import EMPTY, RequestStream
 

@@ -1,8 +1,8 @@
 """Bytes to heads, data and ends (RFC 9112), by httptools and the checks it leaves to us.
 
-Law: one message end per feed. What is given to httptools is cut at the next blank line, where alone a head or a
-chunked body can end, and a body of known length does not pass through httptools at all. So nothing of a second
-message is ever looked at before the first one was dealt with, and any split of the bytes tells the same story.
+Law: one message end per feed. httptools is given heads alone, cut at the blank line where they end; bodies do not pass
+through it. So nothing of a second message is ever looked at before the first one was dealt with, and any split of the
+bytes tells the same story.
 """
 
 import re
@@ -29,12 +29,12 @@ from sanicish.exceptions import (
     VersionNotSupported,
 )
 from sanicish.exchange import RequestHead
+from sanicish.http1.chunks import ChunkedBody
+from sanicish.http1.fields import Field
 
 __all__ = ["RequestParser", "Sink"]
 
 _END = b"\r\n\r\n"
-_SLICE = 65_536  # bytes of a chunked body looked at in one go
-_FRAMING = 16_384  # bytes of chunk extensions or trailers in a row; looked at once a slice
 
 # RFC 9110 7.2 and RFC 3986 3.2.2, without what no host has: userinfo, sub-delims, percent signs, 8-bit.
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
@@ -51,18 +51,9 @@ _SPECIAL = {
     b"connection": _CONNECTION,
     b"expect": _EXPECT,
 }
-# RFC 9110 6.5.1: fields about framing, routing, authentication or content are not for trailers.
-_NO_TRAILER = frozenset(
-    b"authorization cache-control connection content-encoding content-length content-range content-type cookie expect "
-    b"forwarded host keep-alive max-forwards pragma proxy-authenticate proxy-authorization range set-cookie te trailer "
-    b"transfer-encoding upgrade www-authenticate x-forwarded-for x-forwarded-host x-forwarded-proto x-real-ip".split()
-)
+_SMALL = 2_048  # bytes of a chunk that is cheaper to join with others than to hand on alone
 _KNOWN_HEADS, _KNOWN_SIZE = 512, 2_048  # how many heads are remembered, and of how many bytes at most
 _METHODS = {name.encode(): name for name in ("GET", "POST", "PUT", "HEAD", "OPTIONS", "PATCH", "DELETE")}
-
-_NEUTRAL_CHUNKED_HEAD = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-
-Field = tuple[bytes, bytes]
 
 
 class Sink(Protocol):
@@ -79,14 +70,10 @@ class RequestParser:
     """Reads one connection's requests; after an error it is dead and must not be fed again."""
 
     __slots__ = (
-        "_body",
-        "_body_fed",
-        "_complete",
-        "_dry",
+        "_chunks",
         "_fields",
         "_head",
         "_head_size",
-        "_in_body",
         "_known",
         "_left",
         "_limits",
@@ -95,7 +82,6 @@ class RequestParser:
         "_sink",
         "_tail",
         "_target",
-        "_trailers",
     )
 
     def __init__(self, sink: Sink, limits: Limits, known: dict[bytes, RequestHead] | None = None) -> None:
@@ -106,22 +92,18 @@ class RequestParser:
         self._known = {} if known is None else known
         self._parser = HttpRequestParser(self)
         self._head: RequestHead | None = None  # just read, not yet delivered
-        self._complete = False
-        self._in_body = False
         self._left = 0  # bytes still to come of a body of known length
+        self._chunks: ChunkedBody | None = None  # the body of unknown length that is being read
         self._tail = b""  # the last bytes fed: a blank line may have begun in them
         self._raw = b""  # the head that is being read, as far as it came
         self._head_size = 0
         self._target = b""
         self._fields: list[Field] = []
-        self._trailers: list[Field] | None = None
-        self._body_fed = self._body = 0  # bytes of a chunked body: as fed, and what of them is content
-        self._dry = 0  # bytes fed since the last content
 
     @property
     def in_message(self) -> bool:
         """Whether a message has begun and not ended; the blank lines allowed before a request are none of it."""
-        return self._in_body or self._left > 0 or bool(self._raw.lstrip(b"\r\n"))
+        return self._chunks is not None or self._left > 0 or bool(self._raw.lstrip(b"\r\n"))
 
     def close(self) -> None:
         """Feed it no more: parser and callbacks let go of each other, so that no cycle is left to be collected."""
@@ -139,38 +121,34 @@ class RequestParser:
         """
         if self._left:
             return self._pass_on(data, pos)
-        fresh = not (self._in_body or self._raw)
-        if fresh and not pos and data in self._known:  # one head and nothing else, as most reads are
-            self._deliver_known(self._known[data])
-            return len(data)
-        end = self._next_stop(data, pos)
-        if fresh:
-            known = self._known.get(data[pos:end])
-            if known is not None:
+        if self._chunks is not None:
+            return self._decode(self._chunks, data, pos)
+        if not self._raw:
+            if not pos and data in self._known:  # one head and nothing else, as most reads are
+                self._deliver_known(self._known[data])
+                return len(data)
+            end = data.find(_END, pos) + 4
+            if end > 3 and (known := self._known.get(data[pos:end])) is not None:
                 self._deliver_known(known)
                 return end
-        if self._in_body:
-            before = self._body
-            self._body_fed += end - pos
-            piece: bytes | memoryview = memoryview(data)[pos:end]
-        else:
-            before = -1
-            self._head_size += end - pos
-            piece = data if pos == 0 and end == len(data) else data[pos:end]
-            self._raw = self._raw + piece if self._raw else piece
+        return self._read(data, pos)
+
+    def _read(self, data: bytes, pos: int) -> int:
+        """Give httptools what belongs to the head, as far as it has come."""
+        end = self._next_stop(data, pos)
+        self._head_size += end - pos
+        piece = data if pos == 0 and end == len(data) else data[pos:end]
+        self._raw = self._raw + piece if self._raw else piece
         upgrade = self._feed(piece)
-        head = self._head
-        if head is not None:
-            self._deliver_head(head, upgrade)
-        if self._complete:
-            self._finish_message()
-        elif head is None:
+        if self._head is not None:
+            self._deliver_head(self._head, upgrade)
+        else:
             self._tail = (self._tail + data[max(pos, end - 3) : end])[-3:]
-            self._dry = self._dry + end - pos if self._body == before else 0
-            self._check_size()
+            if self._head_size >= self._limits.head:
+                raise HeaderFieldsTooLarge(f"the head is larger than {self._limits.head} bytes")
         return end
 
-    def _feed(self, piece: bytes | memoryview) -> bool:
+    def _feed(self, piece: bytes) -> bool:
         """Give a piece to httptools; True if it sees an upgrade, which is not taken."""
         try:
             self._parser.feed_data(piece)
@@ -183,29 +161,34 @@ class RequestParser:
                 raise self._refusal(error) from None
         else:
             return False
-        # llhttp took the last message for the last one, by a trailer or by its own reading of Connection. Whether a
-        # connection goes on is decided in one place, and who feeds us has decided that it does.
+        # llhttp took the last message for the last one, by its own reading of Connection. Whether a connection goes on
+        # is decided in one place, and who feeds us has decided that it does.
         self._parser = HttpRequestParser(self)
         return self._feed(piece)
 
-    def _check_size(self) -> None:
-        """Keep what has no end yet within its limit."""
-        if not self._in_body:
-            if self._head_size >= self._limits.head:
-                raise HeaderFieldsTooLarge(f"the head is larger than {self._limits.head} bytes")
-        # Chunk extensions, zeros before sizes and trailers call nobody back, or too late, and would else have no limit.
-        elif self._dry > _FRAMING or self._body_fed - self._body > _FRAMING + 16 * self._body:
-            raise BadRequest("the framing of the chunked body outweighs the body")
-
     def _next_stop(self, data: bytes, pos: int) -> int:
         """The end of the next blank line, or of what may be looked at in one go."""
-        most = pos + (_SLICE if self._in_body else self._limits.head - self._head_size)
+        most = pos + self._limits.head - self._head_size
         if self._tail:  # the blank line may lie across the border of two reads
             across = (self._tail + data[pos : pos + 3]).find(_END)
             if across >= 0:
                 return pos + across + 4 - len(self._tail)
         end = data.find(_END, pos, most)
         return end + 4 if end >= 0 else min(most, len(data))
+
+    def _decode(self, chunks: ChunkedBody, data: bytes, pos: int) -> int:
+        """Hand on what a chunked body says; a read full of small chunks is one piece."""
+        pieces: list[bytes] = []
+        try:
+            return chunks.feed(data, pos, pieces)
+        finally:
+            if len(pieces) * _SMALL > len(data):
+                pieces = [b"".join(pieces)]
+            for piece in pieces:
+                self._sink.on_data(piece)
+            if chunks.ended:
+                self._chunks = None
+                self._sink.on_end(chunks.trailers)
 
     def _pass_on(self, data: bytes, pos: int) -> int:
         """Hand on a piece of a body of known length, uncopied when all of it is body."""
@@ -223,74 +206,49 @@ class RequestParser:
 
     def _deliver_head(self, head: RequestHead, upgrade: bool) -> None:
         self._head = None
-        if not upgrade and head.body_length is not None and len(self._raw) <= _KNOWN_SIZE:
+        if len(self._raw) <= _KNOWN_SIZE:
             if len(self._known) >= _KNOWN_HEADS:
                 self._known.clear()
             self._known[bytes(self._raw)] = head
         self._raw = self._tail = b""
         self._head_size = 0
         length = head.body_length
-        if length != 0:
-            self._complete = False  # an upgrade is reported as complete, whatever body its head announced
-        if length or upgrade:
-            self._parser = HttpRequestParser(self)
-        if length:
-            self._left = length
-        elif length is None:
-            self._in_body = True
-            self._body_fed = self._body = self._dry = 0
-            if upgrade:
-                self._parser.feed_data(_NEUTRAL_CHUNKED_HEAD)
+        if length != 0 or upgrade:
+            self._parser = HttpRequestParser(self)  # this one waits for a body now
+        self._begin_body(length)
         self._sink.on_head(head)
+        if length == 0:
+            self._sink.on_end(None)
+
+    def _begin_body(self, length: int | None) -> None:
+        if length is None:
+            self._chunks = ChunkedBody(self._limits.fields)
+        else:
+            self._left = length
 
     def _deliver_known(self, head: RequestHead) -> None:
         self._tail = b""
-        self._left = length = head.body_length or 0
+        self._begin_body(head.body_length)
         self._sink.on_head(head)
-        if not length:
+        if head.body_length == 0:
             self._sink.on_end(None)
-
-    def _finish_message(self) -> None:
-        self._complete = self._in_body = False
-        self._tail = b""
-        trailers, self._trailers = self._trailers, None
-        self._sink.on_end(trailers)
 
     # Callbacks of httptools: they only build, and nothing of the application runs inside them.
 
     def on_url(self, url: bytes) -> None:
-        if self._in_body:
-            return
         self._target += url  # may come in parts
         if len(self._target) > self._limits.target:
             raise self._too_long()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._in_body:
-            if self._trailers is None:
-                self._trailers = []
-            name = name.lower()
-            if name not in _NO_TRAILER and len(self._trailers) < self._limits.fields:
-                self._trailers.append((name, value.rstrip(b" \t")))
-            return
         if len(self._fields) >= self._limits.fields:
             raise HeaderFieldsTooLarge(f"the head has more than {self._limits.fields} fields")
         self._fields.append((name.lower(), value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
-        if self._in_body:
-            self._trailers = None  # of the neutral head
-            return
         target, self._target = self._target, b""
         fields, self._fields = self._fields, []
         self._head = self._read_head(target, fields)
-
-    def on_body(self, data: bytes) -> None:
-        self._body += len(data)
-        self._sink.on_data(data)
-
-    def on_message_complete(self) -> None:
-        self._complete = True
 
     # What a head says
 
@@ -393,7 +351,7 @@ class RequestParser:
         text = str(error)
         if isinstance(error, HttpParserInvalidMethodError):
             return self._method_refusal()
-        if isinstance(error, HttpParserInvalidURLError) and not self._in_body:
+        if isinstance(error, HttpParserInvalidURLError):
             target = self._accepted().lstrip(b"\r\n").partition(b" ")[2].lstrip(b" ")
             if len(target) > self._limits.target:
                 return self._too_long()

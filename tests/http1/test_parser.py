@@ -294,9 +294,8 @@ def test_a_fault_of_the_sink_is_not_taken_for_a_fault_of_the_client():
     feeder = RequestParser(Broken(), LIMITS)
     raw = chunked(b"1\r\na\r\n0\r\n\r\n")
     pos = feeder.feed(raw)
-    with pytest.raises(Exception) as fault:
+    with pytest.raises(ZeroDivisionError):
         feeder.feed(raw, pos)
-    assert not isinstance(fault.value, SanicException) and isinstance(fault.value.__context__, ZeroDivisionError)
 
 
 @pytest.mark.parametrize("raw", [head(GET), chunked(b"1\r\n"), sized(b"3", b"a")])
