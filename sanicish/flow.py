@@ -103,9 +103,9 @@ class FlowControl:
             if not waiter.done():
                 waiter.set_result(None)
 
-    def begin_turn(self) -> None:
-        """A handler starts to run: its slice begins."""
-        self.turn_ends = monotonic() + self._slice
+    def begin_turn(self, now: float) -> None:
+        """A handler starts to run: its slice begins. ``now`` is the loop's time, when this turn of it began."""
+        self.turn_ends = now + self._slice
 
     @property
     def must_wait(self) -> bool:

@@ -51,11 +51,11 @@ class RequestStream:
         "_on_wanted",
         "_pieces",
         "_size",
+        "_trailers",
         "_waiter",
         "received",
         "request_max_size",
         "total",
-        "trailers",
         "wanted",
         "whole",
     )
@@ -73,7 +73,7 @@ class RequestStream:
         self._hold = hold
         self._high = high
         self._pieces: deque[bytes] = deque()
-        self._gathered = bytearray()
+        self._gathered: bytearray | None = None
         self._offset = 0  # how much of the oldest piece has been taken
         self._size = 0
         self._holding = False
@@ -88,7 +88,7 @@ class RequestStream:
         self.received = 0  # bytes of body that have come
         self.total = total  # bytes that the head announced; None when it did not
         self.request_max_size = max_size
-        self.trailers = Headers()
+        self._trailers: Headers | None = None
 
     # What the connection does
 
@@ -102,17 +102,14 @@ class RequestStream:
             self._refuse(self.request_max_size)
             return
         self._size += size
-        if self._gathered:
-            if size < _SMALL:
-                self._gathered += data
-            else:
-                self._pieces.append(bytes(self._gathered))
-                self._gathered.clear()
-                self._pieces.append(data)
-        elif size < _SMALL and self._pieces:
-            self._gathered += data
-        else:
+        if size >= _SMALL or not (self._pieces or self._gathered):
+            if self._gathered:
+                self._settle()
             self._pieces.append(data)
+        elif self._gathered is None:
+            self._gathered = bytearray(data)
+        else:
+            self._gathered += data
         if self._waiter is not None:
             self._wake()  # and it takes this piece in the same turn of the loop: no reason to stop and start again
         elif self._size > self._high and not self._holding and self._brakes is not None:
@@ -135,7 +132,7 @@ class RequestStream:
         """Nobody will read this any more: forget what has come and what will come."""
         self._discarding = True
         self._pieces.clear()
-        self._gathered.clear()
+        self._gathered = None
         self._offset = 0
         self._size = 0
         self._release()
@@ -168,6 +165,17 @@ class RequestStream:
     # What a handler does
 
     @property
+    def trailers(self) -> Headers:
+        """The fields behind a chunked body, once it has ended."""
+        if self._trailers is None:
+            self._trailers = Headers()
+        return self._trailers
+
+    @trailers.setter
+    def trailers(self, fields: Headers) -> None:
+        self._trailers = fields
+
+    @property
     def at_end(self) -> bool:
         """Whether the whole body has been read."""
         return self._ended and not self._size
@@ -195,9 +203,13 @@ class RequestStream:
     def _front(self) -> bytes:
         """The oldest piece; there is one."""
         if not self._pieces:
-            self._pieces.append(bytes(self._gathered))
-            self._gathered.clear()
+            self._settle()
         return self._pieces[0]
+
+    def _settle(self) -> None:
+        """What was gathered is a piece now."""
+        self._pieces.append(bytes(self._gathered or b""))
+        self._gathered = None
 
     def _take(self, end: int | None = None) -> bytes:
         """The oldest piece up to ``end``, or all that is left of it."""
@@ -328,10 +340,10 @@ class RequestStream:
         return self
 
     async def __anext__(self) -> bytes:
-        piece = await self.read()
-        if piece is None:
+        if (self._busy or not self._size) and not await self._fill():
             raise StopAsyncIteration
-        return piece
+        self.wanted = True
+        return self._take()
 
 
 StreamBuffer = RequestStream  # its name in Sanic 19.3 to 20.12

@@ -1,6 +1,7 @@
 """Stop and go, both ways."""
 
 import asyncio
+from time import monotonic
 
 import pytest
 
@@ -174,13 +175,13 @@ def test_how_often_there_was_room_again_is_counted(flow):
 
 def test_a_slice_that_lasts_need_not_wait(transport):
     flow = FlowControl(transport, slice_seconds=1e9)
-    flow.begin_turn()
+    flow.begin_turn(monotonic())
     assert not flow.must_wait
 
 
 def test_a_slice_that_is_over_must_wait(transport):
     flow = FlowControl(transport, slice_seconds=-1)
-    flow.begin_turn()
+    flow.begin_turn(monotonic())
     assert flow.must_wait
 
 
@@ -194,7 +195,7 @@ async def test_a_new_slice_begins_after_waiting(transport):
 @pytest.mark.parametrize("trouble", ["pause_writing", "connection_lost"])
 def test_trouble_must_wait_whatever_the_slice(transport, trouble):
     flow = FlowControl(transport, slice_seconds=1e9)
-    flow.begin_turn()
+    flow.begin_turn(monotonic())
     getattr(flow, trouble)()
     assert flow.must_wait
 

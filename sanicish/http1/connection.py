@@ -148,10 +148,7 @@ class Http1Connection:
         """Take what the peer sent."""
         if self._unread:
             self._keep(self._unread + data)
-        else:
-            self._read(data)
-
-    def _read(self, data: bytes) -> None:
+            return
         pos, size = 0, len(data)
         feed = self._parser.feed
         self._feeding = True
@@ -186,11 +183,12 @@ class Http1Connection:
 
     def on_head(self, head: RequestHead) -> None:
         self.serial += 1
-        self._reading = BODY
         if head.body_length == 0:
+            self._reading = HEAD  # of the next one
             self._body = EMPTY
             self.exchange = Http1Exchange(head, EMPTY, self._shell.conn, self)
         else:
+            self._reading = BODY
             body = RequestStream(
                 self.flow,
                 HOLD_BODY,
@@ -215,14 +213,13 @@ class Http1Connection:
         if self._reading is CLOSED:  # while the last bytes of what was given up were read
             return
         self._reading = HEAD
-        if self._body is not EMPTY:
-            if self.exchange is None:  # the rest of a body nobody wanted
-                self._body = EMPTY
-                self.serial += 1
-                return
-            if trailers:
-                self._body.trailers = Headers.from_raw(trailers)
-            self._body.feed_eof()
+        if self.exchange is None:  # the rest of a body nobody wanted
+            self._body = EMPTY
+            self.serial += 1
+            return
+        if trailers:
+            self._body.trailers = Headers.from_raw(trailers)
+        self._body.feed_eof()
 
     def _on_wanted(self) -> None:
         assert self.exchange is not None, "the body of an answered exchange has failed"
@@ -271,7 +268,7 @@ class Http1Connection:
             if self._unread and not self._feeding:
                 data, self._unread = self._unread, b""
                 self.flow.release(HOLD_PIPELINE)
-                self._read(data)
+                self.receive(data)
                 if self.peer_ended:
                     self._end_of_input()
 

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any, Protocol
 
-from sanicish.constants import has_message_body
 from sanicish.exceptions import ResponseError, StreamClosed, WriteBufferFull
 from sanicish.exchange import ConnInfo, Exchange, Outcome, RequestHead
 from sanicish.flow import READY, STOP, FlowControl
@@ -23,6 +22,7 @@ __all__ = ["Http1Exchange", "Line"]
 _LARGE = 16_384  # from this size on, several buffers in one call are cheaper than joining them
 _BATCH = 65_536  # what is written in one turn leaves before its end when it is more than this
 
+_BODILESS = frozenset({204, 205, 304})  # RFC 9110 6.4.1, 15.3.6
 _CLOSE = b"Connection: close\r\n"
 _KEEP_ALIVE = b"Connection: keep-alive\r\n"  # RFC 9112 9.3: HTTP/1.0 has to be told
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -155,7 +155,7 @@ class Http1Exchange(Exchange):
     def send_whole(self, status: int, headers: Headers | None, content_type: str | None, body: bytes) -> None:
         if self.started:
             raise StreamClosed("this request has been answered already")
-        if self.head.method == "HEAD" or not has_message_body(status):
+        if self.head.method == "HEAD" or status in _BODILESS:
             lines = self._bodiless_head(status, headers, content_type, len(body))
             body = b""
         else:

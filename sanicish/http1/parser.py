@@ -57,7 +57,7 @@ _METHODS = {name.encode(): name for name in ("GET", "POST", "PUT", "HEAD", "OPTI
 
 
 class Sink(Protocol):
-    """Who is told what the bytes say, in order."""
+    """Who is told what the bytes say, in order; a message without a body has ended with its head."""
 
     def on_head(self, head: RequestHead, /) -> None: ...
 
@@ -124,12 +124,17 @@ class RequestParser:
         if self._chunks is not None:
             return self._decode(self._chunks, data, pos)
         if not self._raw:
-            if not pos and data in self._known:  # one head and nothing else, as most reads are
-                self._deliver_known(self._known[data])
-                return len(data)
-            end = data.find(_END, pos) + 4
-            if end > 3 and (known := self._known.get(data[pos:end])) is not None:
-                self._deliver_known(known)
+            end = len(data)
+            known = None if pos else self._known.get(data)  # one head and nothing else, as most reads are
+            if known is None:
+                end = data.find(_END, pos) + 4
+                if end > 3:
+                    known = self._known.get(data[pos:end])
+            if known is not None:
+                self._tail = b""
+                if known.body_length != 0:
+                    self._begin_body(known.body_length)
+                self._sink.on_head(known)
                 return end
         return self._read(data, pos)
 
@@ -217,21 +222,12 @@ class RequestParser:
             self._parser = HttpRequestParser(self)  # this one waits for a body now
         self._begin_body(length)
         self._sink.on_head(head)
-        if length == 0:
-            self._sink.on_end(None)
 
     def _begin_body(self, length: int | None) -> None:
         if length is None:
             self._chunks = ChunkedBody(self._limits.fields)
         else:
             self._left = length
-
-    def _deliver_known(self, head: RequestHead) -> None:
-        self._tail = b""
-        self._begin_body(head.body_length)
-        self._sink.on_head(head)
-        if head.body_length == 0:
-            self._sink.on_end(None)
 
     # Callbacks of httptools: they only build, and nothing of the application runs inside them.
 

@@ -153,10 +153,11 @@ class HttpProtocol(asyncio.Protocol):
     # Handlers
 
     async def _run(self, exchange: Http1Exchange) -> None:
-        self._began = self._host.loop.time()
-        self.flow.begin_turn()
+        host = self._host
+        self._began = began = host.loop.time()
+        self.flow.begin_turn(began)
         try:
-            await self._host.handler(exchange)
+            await host.handler(exchange)
             if exchange.outcome is None:
                 error_logger.error("%s %s was never answered", exchange.head.method, exchange.head.path)
         except asyncio.CancelledError:

@@ -22,6 +22,8 @@ class RecordingSink:
         self.story.append(
             ("head", head.method, head.target, head.version, tuple(head.fields), head.keep_alive, head.body_length)
         )
+        if head.body_length == 0:
+            self.on_end(None)
 
     def on_data(self, data: bytes) -> None:
         assert data, "an empty piece"

@@ -30,7 +30,7 @@ class Line:
     def __init__(self, transport, keep=True):
         self.transport = transport
         self.flow = transport.protocol = FlowControl(transport, 1e9)
-        self.flow.begin_turn()
+        self.flow.begin_turn(0.0)
         self.unsent_limit = 1000
         self.keep = keep
         self.soon = []

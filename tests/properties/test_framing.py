@@ -28,7 +28,7 @@ class Line:
     def __init__(self):
         self.transport = MemoryTransport()
         self.flow = FlowControl(self.transport, 1e9)
-        self.flow.begin_turn()
+        self.flow.begin_turn(0.0)
         self.soon = []
 
     def call_soon(self, function):
