@@ -52,6 +52,9 @@ def parse_query(
     """Name and value of each pair of a query string; raises ``BadRequest`` if it is strict and the text is not."""
     if not text:
         return []
+    if not (strict or "%" in text or "+" in text or text.count("&") >= _MAX_PARTS):  # nothing to decode: most are so
+        pairs = [pair.partition("=") for pair in text.split("&") if pair]
+        return [(name, value) for name, _, value in pairs if value or keep_blank_values]
     try:
         return parse_qsl(text, keep_blank_values, strict, encoding, errors, max_num_fields=_MAX_PARTS)
     except ValueError as error:

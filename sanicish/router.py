@@ -47,6 +47,8 @@ _SLASHLESS = re.compile(rf"(?:{_CLASS}|\\[dw.\-]|[\w~@!\-]|\((?:\?:)?|[)|+*?]|\{
 FILE_PARAMETER = "__file_uri__"  # of the routes that serve a directory; ``url_for`` calls it ``filename``
 
 _UNSET: Any = object()
+_KNOWN_PATHS, _KNOWN_SIZE = 1_024, 256  # how many paths with parameters are remembered, of how many characters at most
+_SHARED = frozenset({str, int, float, UUID, date})  # values that nobody can change
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +300,7 @@ class Router:
     def __init__(self) -> None:
         self._table = _Table()
         self._hosts: dict[str, _Table] = {}
+        self._known: dict[tuple[str, str], tuple[Route, dict[str, Any]]] = {}  # paths repeat themselves
         self.has_hosts = False  # whether some route is for one host only
         self._names: dict[str, Route] = {}
         self.routes: list[Route] = []
@@ -307,6 +310,7 @@ class Router:
         table = self._table if route.host is None else self._hosts.setdefault(route.host.lower(), _Table())
         table.add(route)
         self.has_hosts = bool(self._hosts)
+        self._known.clear()
         self.routes.append(route)
         self._names.setdefault(route.name, route)
 
@@ -316,10 +320,18 @@ class Router:
         Raises ``NotFound``, or ``MethodNotAllowed`` when the path is known under other methods. HEAD is answered by
         the route of GET when it has none of its own.
         """
-        if not self.has_hosts and (methods := self._table.static.get(path)) is not None and method in methods:
-            return methods[method], {}
+        if not self.has_hosts:
+            methods = self._table.static.get(path)
+            if methods is not None and method in methods:
+                return methods[method], {}
+            known = self._known.get((method, path))
+            if known is not None:
+                route, values = known
+                return route, values.copy()
         allowed: set[str] = set()
         found = self._find(method, path, host, allowed)
+        if found is not None and not self.has_hosts:
+            self._remember(method, path, *found)
         if found is None and "%" in path:
             normal = _normalize(path)
             if normal != path:
@@ -331,6 +343,12 @@ class Router:
                 allowed.add("HEAD")
             raise MethodNotAllowed(f"Method {method} not allowed for URL {path}", method, sorted(allowed))
         raise NotFound(f"Requested URL {path} not found")
+
+    def _remember(self, method: str, path: str, route: Route, values: dict[str, Any]) -> None:
+        if len(path) <= _KNOWN_SIZE and _SHARED.issuperset(map(type, values.values())):
+            if len(self._known) >= _KNOWN_PATHS:
+                self._known.clear()
+            self._known[method, path] = route, values.copy()
 
     def _find(self, method: str, path: str, host: str | None, allowed: set[str]) -> tuple[Route, dict[str, Any]] | None:
         tables = [self._table]

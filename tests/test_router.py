@@ -565,3 +565,27 @@ def test_clock_that_is_none_is_set():
 def test_route_shows_itself():
     assert repr(Route("/a", "GET", handler, name="it")) == "<Route GET /a it>"
     assert Route("/a", "GET", handler).path == "/a"
+
+
+# Paths that come again
+
+
+def test_a_path_that_comes_again_gives_the_same_values_in_a_dict_of_its_own():
+    router = routes("/items/<id:int>")
+    first, again = (router.match("GET", "/items/7", None)[1] for _ in range(2))
+    first["id"] = 8
+    assert again == {"id": 7}
+
+
+def test_a_route_that_is_added_later_is_found_though_its_path_was_asked_for_before():
+    router = routes("/<x>/<y>")
+    assert match(router, "/a/b") == ("/<x>/<y>", {"x": "a", "y": "b"})
+    router.add(Route("/a/<y>", "GET", lambda request: None))
+    assert match(router, "/a/b") == ("/a/<y>", {"y": "b"})
+
+
+def test_the_paths_that_are_remembered_are_few():
+    router = routes("/items/<id:int>")
+    for number in range(3_000):
+        router.match("GET", f"/items/{number}", None)
+    assert 0 < len(router._known) <= 1_024

@@ -1,7 +1,7 @@
 """Fields of every kind: what is set is what a client reads, and any text is taken or refused by name."""
 
 from types import SimpleNamespace
-from urllib.parse import unquote, unquote_to_bytes, urlencode
+from urllib.parse import parse_qsl, unquote, unquote_to_bytes, urlencode
 
 from h11 import CLIENT, Connection, EndOfMessage, Request, Response
 from hypothesis import given
@@ -170,3 +170,8 @@ def test_any_range_is_inside_the_file_or_refused_by_name(field, total):
         return
     assert 0 <= found.start <= found.end < total
     assert found.size == found.end + 1 - found.start
+
+
+@given(st.text("ab=&+%2C;", max_size=12), st.booleans())
+def test_a_query_is_read_as_the_standard_library_reads_it(query, blanks):
+    assert parse_query(query, blanks) == parse_qsl(query, blanks)
