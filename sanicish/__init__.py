@@ -1,7 +1,12 @@
 """An asyncio HTTP/1.1 server and small framework that streams in both directions, with Sanic's API."""
 
+import sys
+from typing import cast
+
 from sanicish.app import Sanic
 from sanicish.blueprints import Blueprint
+from sanicish.bodies import buffered
+from sanicish.context import CurrentRequest, stream_with_context
 from sanicish.request import Request
 from sanicish.response import (
     HTTPResponse,
@@ -16,26 +21,34 @@ from sanicish.response import (
     stream,
     text,
 )
+from sanicish.returned import Response, make_response
 
 __version__ = "0.1.0"
 
 Sanicish = Sanic
 
+request: Request = cast(Request, CurrentRequest(sys.modules["sanicish.request"]))
+
 __all__ = [
     "Blueprint",
     "HTTPResponse",
     "Request",
+    "Response",
     "Sanic",
     "Sanicish",
     "StreamingHTTPResponse",
     "__version__",
+    "buffered",
     "empty",
     "file",
     "file_stream",
     "html",
     "json",
+    "make_response",
     "raw",
     "redirect",
+    "request",
     "stream",
+    "stream_with_context",
     "text",
 ]

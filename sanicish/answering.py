@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from sanicish.config import Config
+from sanicish.context import current_request
 from sanicish.exceptions import ClientDisconnected, SanicException, ServerError, ServiceUnavailable
 from sanicish.exchange import Exchange, Outcome
 from sanicish.handlers import ErrorHandler
 from sanicish.log import error_logger, logger
 from sanicish.request import Request
-from sanicish.response import BaseHTTPResponse, HTTPResponse
+from sanicish.response import BaseHTTPResponse, HTTPResponse, StreamingHTTPResponse
+from sanicish.returned import InvalidReturn, as_response
 from sanicish.router import Route, Router
 from sanicish.streams import EMPTY
 
@@ -37,6 +39,7 @@ class Application(Protocol):
 async def answer(app: Application, exchange: Exchange) -> None:
     """Answer one exchange, whatever happens."""
     request = app.request_class(exchange, app)
+    current_request.set(request)  # in the task of this exchange, so that nobody else sees it
     try:
         await _answer(app, request, exchange)
     except asyncio.CancelledError:
@@ -92,7 +95,7 @@ async def _answer(app: Application, request: Request, exchange: Exchange) -> Non
             response = await _first(route.request_middleware, request)
         if response is None:
             response = route.handler(request, **values)
-            if hasattr(response, "__await__"):
+            if type(response) is not HTTPResponse and hasattr(response, "__await__"):
                 response = await response
     if (
         type(response) is HTTPResponse
@@ -112,9 +115,7 @@ def _host(request: Request) -> str:
 
 def _tune(app: Application, route: Route, exchange: Exchange) -> None:
     """What the route says of clocks and of clients that leave, where it differs from the settings."""
-    clocks = route.options.clocks()
-    if clocks:
-        exchange.clocks = app.config.clocks()._replace(**clocks)
+    exchange.clocks = route.options.clocks() or None
     exchange.half_close = route.options.half_close
     exchange.shielded = route.options.shield or not (app.config["CANCEL_ON_DISCONNECT"] or route.stream)
 
@@ -144,7 +145,9 @@ async def pass_response(app: Application, request: Request, response: Any) -> An
         changed = function(request, response)
         if hasattr(changed, "__await__"):
             changed = await changed
-        if changed is not None:
+        if changed is not None and changed is not response:
+            if isinstance(response, StreamingHTTPResponse):
+                await response.discard()
             response = _checked(request, changed, function)
     return response
 
@@ -174,8 +177,11 @@ async def _send(app: Application, request: Request, exchange: Exchange, response
 def _checked(request: Request, value: Any, middleware: Middleware | None) -> BaseHTTPResponse:
     if isinstance(value, BaseHTTPResponse):
         return value
-    where = request.endpoint if middleware is None else getattr(middleware, "__name__", middleware)
-    raise ServerError(f"Invalid response type {type(value).__name__} from {where} (need HTTPResponse or stream())")
+    try:
+        return as_response(value, request.route is not None and request.route.options.inline)
+    except InvalidReturn as error:
+        where = request.endpoint if middleware is None else getattr(middleware, "__name__", middleware)
+        raise ServerError(f"Invalid response type {error.what} from {where} {error.hint}") from None
 
 
 async def _fail(app: Application, request: Request, exchange: Exchange, error: Exception) -> None:

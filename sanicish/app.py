@@ -14,6 +14,7 @@ from sanicish import log
 from sanicish.answering import answer, pass_response
 from sanicish.blueprints import Blueprint, BlueprintGroup, Mounted
 from sanicish.config import Config
+from sanicish.context import finding_request
 from sanicish.definitions import Definition, ListenerDef, MiddlewareDef, RouteDef, StaticDef
 from sanicish.exceptions import SanicException
 from sanicish.exchange import Exchange
@@ -219,6 +220,7 @@ class Sanic(Registry):
                     options=definition.options,
                     methods=definition.methods,
                 )
+                route.handler = finding_request(route.handler, [one.name for one in route.parameters])
                 self.router.add(route)
                 routes.append(route)
         return routes

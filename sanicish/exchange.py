@@ -6,12 +6,11 @@ answer wraps an Exchange.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import StrEnum
 from types import SimpleNamespace
 from typing import Any
 
-from sanicish.config import Clocks
 from sanicish.headers import Headers
 from sanicish.streams import RequestStream
 
@@ -149,7 +148,7 @@ class Exchange(ABC):
         self.bytes_sent = 0  # of the answer's body
         self.outcome: Outcome | None = None  # None until the exchange has ended
         self.cancel_reason: str | None = None  # why the handler was cancelled, if it was
-        self.clocks: Clocks | None = None  # its own clocks, where they differ from the server's
+        self.clocks: Mapping[str, float | None] | None = None  # those that differ from the server's, by name
         self.shielded = False  # the handler runs to its end even when the client is gone
         self.half_close = False  # a client that ends its side is waiting for the answer, not leaving
         self.on_end: list[Callable[[Exchange], Any]] | None = None  # called once, with the outcome set

@@ -1,7 +1,7 @@
 """What a form says: urlencoded or multipart, read from a body that is complete."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Generic, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
@@ -9,7 +9,7 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser, par
 
 from sanicish.exceptions import BadRequest, PayloadTooLarge
 
-__all__ = ["File", "RequestParameters", "parse_form", "parse_query"]
+__all__ = ["File", "FirstValues", "RequestParameters", "parse_form", "parse_query"]
 
 T = TypeVar("T")
 
@@ -44,6 +44,40 @@ class RequestParameters(dict[str, list[T]], Generic[T]):
     def getlist(self, name: str, default: Any = None) -> Any:
         """All values of this name."""
         return super().get(name, default)
+
+
+class MissingParameter(BadRequest, KeyError):
+    """A parameter that was asked for by name is not in the request."""
+
+    __str__ = BadRequest.__str__
+
+
+class FirstValues(Mapping[str, T], Generic[T]):
+    """The same parameters as Flask and Quart show them: an item is the first value; a missing one is a 400."""
+
+    __slots__ = ("_parameters",)
+
+    def __init__(self, parameters: RequestParameters[T]) -> None:
+        self._parameters = parameters
+
+    def getlist(self, name: str, default: Any = None) -> Any:
+        """All values of this name."""
+        return self._parameters.getlist(name, default)
+
+    def __getitem__(self, name: str) -> T:
+        try:
+            return self._parameters[name][0]
+        except (KeyError, IndexError):
+            raise MissingParameter(f"the request lacks the parameter {name!r}") from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parameters)
+
+    def __len__(self) -> int:
+        return len(self._parameters)
+
+    def __repr__(self) -> str:
+        return f"FirstValues({dict(self)!r})"
 
 
 def parse_query(

@@ -56,8 +56,8 @@ class Registry:
 
         ``<name>``, ``<name:type>`` and ``<name:regex>`` in it become arguments; ``stream=True`` gives the handler
         ``request.stream`` instead of a body that was read. More options: ``timeout``, ``idle_timeout`` and
-        ``write_timeout`` (seconds, ``None`` is for ever), ``max_body_size`` (bytes), ``half_close``, ``shield``,
-        ``unquote``, ``error_format``, and ``ctx_<name>`` for ``request.route.ctx``.
+        ``write_timeout`` (seconds, ``None`` is for ever), ``max_body_size`` (bytes), ``half_close``, ``shield``, ``inline``
+        (sync generators run in the loop, not in a thread), ``unquote``, ``error_format``, and ``ctx_<name>`` for ``request.route.ctx``.
         """
 
         def decorate(handler: F) -> F:

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from sanicish.config import Config
+from sanicish.context import current_request
 from sanicish.cookies import RequestCookies, parse_cookies
 from sanicish.exceptions import InvalidUsage, ServerError
 from sanicish.exchange import ConnInfo, Exchange
@@ -73,6 +74,14 @@ class Request:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.method} {self.path}>"
+
+    @staticmethod
+    def get_current() -> "Request":
+        """The request that is being answered; raises ``ServerError`` outside of one (Sanic 22.6)."""
+        request: Request | None = current_request.get(None)
+        if request is None:
+            raise ServerError("No request is currently active")
+        return request
 
     # The head
 

@@ -1,20 +1,35 @@
-"""What a handler returns. A response says what to send; how it looks on the wire is the exchange's business."""
+"""What a handler returns: a response written piece by piece, and files; whole ones stand in ``whole``.
 
-import json as json_module
-from collections.abc import Awaitable, Callable, Mapping
+A response says what to send; how it looks on the wire is the exchange's business.
+"""
+
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
+from inspect import iscoroutinefunction
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote
 
-from sanicish.cookies import Cookie, CookieJar
+from sanicish.cookies import CookieJar
 from sanicish.exceptions import RangeNotSatisfiable, ResponseError, StreamClosed
-from sanicish.exchange import Exchange
+from sanicish.exchange import Exchange, Outcome
 from sanicish.files import FileBody, content_disposition, guess_type, stat_file
 from sanicish.flow import READY
-from sanicish.headers import Headers, is_field_value
+from sanicish.formats import app_dumps, encode, encode_csv, encode_json, json_dumps
+from sanicish.headers import Headers
 from sanicish.log import error_logger
+from sanicish.whole import (
+    DEFAULT_STREAM_TYPE,
+    BaseHTTPResponse,
+    HeaderMap,
+    HTTPResponse,
+    empty,
+    html,
+    json,
+    raw,
+    redirect,
+    text,
+)
 
 __all__ = [
     "DEFAULT_STREAM_TYPE",
@@ -34,137 +49,12 @@ __all__ = [
     "text",
 ]
 
-HeaderMap = Mapping[str, Any] | None
 Data = str | bytes | bytearray | memoryview | int | float | Decimal
 StreamingFunction = Callable[["StreamingHTTPResponse"], Awaitable[Any]]
 
-DEFAULT_STREAM_TYPE = "text/plain; charset=utf-8"
 _NO_HEADERS, _NO_COOKIES = Headers(), CookieJar()  # of a head that has left without any
 _NO_HEADERS.freeze()
 _NO_COOKIES.freeze()
-_known_types = {None, DEFAULT_STREAM_TYPE, "application/json", "text/html; charset=utf-8", "application/octet-stream"}
-
-
-def encode(data: Any) -> bytes:
-    """Data as bytes: bytes-like as it is, text as UTF-8, numbers as text; ``TypeError`` for anything else."""
-    if isinstance(data, bytes):
-        return data
-    if isinstance(data, str):
-        return data.encode()
-    if isinstance(data, bytearray | memoryview):
-        return bytes(data)  # a copy: the caller may use its buffer again
-    if isinstance(data, int | float | Decimal):
-        return str(data).encode()
-    hint = ": use json() or write_json()" if isinstance(data, dict | list | tuple) else ""
-    raise TypeError(f"a body is made of str, bytes-like or numbers, not of {type(data).__name__}{hint}")
-
-
-class BaseHTTPResponse:
-    """Status, headers, content type and cookies: what every response has."""
-
-    __slots__ = ("_content_type", "_cookies", "_headers", "status")
-
-    def __init__(self, status: int, headers: HeaderMap, content_type: str | None) -> None:
-        self.status = status
-        self._headers: Headers | None = Headers(headers) if headers else None
-        self._cookies: CookieJar | None = None
-        if content_type not in _known_types:
-            _check_type(content_type)
-        self._content_type = content_type
-
-    @property
-    def headers(self) -> Headers:
-        """The fields of the head; ``Content-Type`` among them comes before ``content_type``."""
-        if self._headers is None:
-            self._headers = Headers()
-        return self._headers
-
-    @headers.setter
-    def headers(self, headers: HeaderMap) -> None:
-        self._headers = Headers(headers or {})
-
-    @property
-    def content_type(self) -> str | None:
-        """The media type, as it is sent."""
-        return self._content_type
-
-    @content_type.setter
-    def content_type(self, value: str | None) -> None:
-        _check_type(value)
-        self._content_type = value
-
-    @property
-    def status_code(self) -> int:
-        """``status``, as Flask and Quart call it."""
-        return self.status
-
-    @status_code.setter
-    def status_code(self, status: int) -> None:
-        self.status = status
-
-    @property
-    def cookies(self) -> CookieJar:
-        """The cookies to set."""
-        if self._cookies is None:
-            self._cookies = CookieJar()
-        return self._cookies
-
-    def add_cookie(self, key: str, value: str, **attributes: Any) -> Cookie:
-        """Set a cookie with its attributes; see ``CookieJar.add_cookie``."""
-        return self.cookies.add_cookie(key, value, **attributes)
-
-    def delete_cookie(self, key: str, *, path: str = "/", domain: str | None = None) -> Cookie:
-        """Tell the client to forget a cookie."""
-        return self.cookies.delete_cookie(key, path=path, domain=domain)
-
-    def _head_fields(self) -> Headers | None:
-        """The fields to send, cookies among them; a copy then, for a response may be sent more than once."""
-        if not self._cookies:
-            return self._headers
-        headers = self._headers.copy() if self._headers is not None else Headers()
-        for cookie in self._cookies.cookies:
-            headers.add("Set-Cookie", cookie.encode())
-        return headers
-
-
-def _check_type(value: str | None) -> None:
-    if value is not None and not is_field_value(value):
-        raise ValueError(f"a content type that cannot be sent: {value!r}")
-
-
-class HTTPResponse(BaseHTTPResponse):
-    """A whole response: ``body`` is text or bytes."""
-
-    __slots__ = ("body",)
-
-    def __init__(
-        self,
-        body: Any = None,
-        status: int = 200,
-        headers: HeaderMap = None,
-        content_type: str | None = None,
-        body_bytes: bytes = b"",
-    ) -> None:
-        self.body: bytes = body if type(body) is bytes else body_bytes if body is None else encode(body)
-        self.status = status
-        self._headers = Headers(headers) if headers else None
-        self._cookies = None
-        if content_type not in _known_types:
-            _check_type(content_type)
-        self._content_type = content_type
-
-    @property
-    def data(self) -> bytes:
-        """``body``, as Flask and Quart call it."""
-        return self.body
-
-    def send_to(self, exchange: Exchange) -> None:
-        """Give the whole answer to the exchange."""
-        headers = self._headers if self._cookies is None else self._head_fields()
-        body = self.body
-        if type(body) is not bytes:  # assigned by the application
-            body = encode(body)
-        exchange.send_whole(self.status, headers, self._content_type, body)
 
 
 class StreamingHTTPResponse(BaseHTTPResponse):
@@ -174,7 +64,7 @@ class StreamingHTTPResponse(BaseHTTPResponse):
     ``None`` lets a ``Content-Length`` decide, True asks for chunks, False for none.
     """
 
-    __slots__ = ("_exchange", "_first", "chunked", "streaming_fn")
+    __slots__ = ("_begun", "_exchange", "_first", "_on_complete", "_timeout", "chunked", "streaming_fn")
 
     def __init__(
         self,
@@ -193,6 +83,9 @@ class StreamingHTTPResponse(BaseHTTPResponse):
         self.chunked = chunked
         self._exchange: Exchange | None = None
         self._first = b""
+        self._begun = False  # it is the one that the exchange sends
+        self._timeout: Any = ...
+        self._on_complete: list[Callable[[Outcome], Any]] = []
 
     # Writing
 
@@ -221,6 +114,15 @@ class StreamingHTTPResponse(BaseHTTPResponse):
             done = self.write(data)
         return self.eof() if end_stream else done
 
+    def write_json(self, value: Any, dumps: Callable[[Any], Any] | None = None) -> Awaitable[None]:
+        """Write a value as one line of JSON (NDJSON), by ``dumps``, else by ``Sanic(dumps=)``; see ``ndjson()``."""
+        own = app_dumps() if dumps is None else dumps
+        return self.write(encode_json(value, None if own is json_dumps else own) + b"\n")
+
+    def write_row(self, cells: Any) -> Awaitable[None]:
+        """Write one row of CSV, quoted where it must be; see ``csv()``."""
+        return self.write(encode_csv(cells))
+
     def flush(self) -> Awaitable[None]:
         """Let what was written leave now; the head too, if nothing was."""
         exchange = self._exchange
@@ -248,6 +150,45 @@ class StreamingHTTPResponse(BaseHTTPResponse):
         if error is None:
             await self.eof()
 
+    # Time and end
+
+    @property
+    def timeout(self) -> Any:
+        """Seconds the stream may stand still, ``None`` for ever; ``...`` leaves it to the route and the settings.
+
+        It counts from when it is set. A stream that moves is never cut, however long it takes (Quart's attribute).
+        """
+        return self._timeout
+
+    @timeout.setter
+    def timeout(self, seconds: float | None) -> None:
+        self._timeout = seconds
+        exchange = self._exchange
+        if exchange is not None:
+            exchange.clocks = {**(exchange.clocks or {}), "response": seconds, "stream_idle": seconds}
+
+    def on_complete(self, function: Callable[[Outcome], Any]) -> Callable[[Outcome], Any]:
+        """Call a plain function once the stream has ended and is cleaned up, with how it ended.
+
+        An ``Outcome`` is text: completed, failed, client left, timed out, shut down. May be used as a decorator.
+        """
+        if iscoroutinefunction(function):
+            raise TypeError("on_complete() takes a plain function; for more, let it call app.add_task()")
+        if self._exchange is None:
+            self._on_complete.append(function)
+        else:
+            self._tell(self._exchange, function)
+        return function
+
+    def _tell(self, exchange: Exchange, function: Callable[[Outcome], Any]) -> None:
+        def tell(exchange: Exchange) -> None:
+            outcome = exchange.outcome or Outcome.FAILED
+            if not self._begun and outcome is Outcome.COMPLETED:  # by the page that was sent in its place
+                outcome = Outcome.TIMEOUT if exchange.cancel_reason == "timeout" else Outcome.FAILED
+            function(outcome)
+
+        exchange.on_end = [*(exchange.on_end or ()), tell]
+
     # Being sent
 
     def attach(self, exchange: Exchange) -> None:
@@ -255,8 +196,13 @@ class StreamingHTTPResponse(BaseHTTPResponse):
         if self._exchange is not None:
             raise ResponseError("this response has been sent already")
         self._exchange = exchange
+        if self._timeout is not ...:
+            self.timeout = self._timeout
+        for function in self._on_complete:
+            self._tell(exchange, function)
 
     def _begin(self, exchange: Exchange) -> None:
+        self._begun = True
         exchange.start(self.status, self._head_fields(), self._content_type, self.chunked)
         self._headers = _frozen(self._headers, _NO_HEADERS)
         self._cookies = _frozen(self._cookies, _NO_COOKIES)
@@ -266,10 +212,19 @@ class StreamingHTTPResponse(BaseHTTPResponse):
     async def stream_to(self, exchange: Exchange) -> None:
         """Run the callback against the exchange, from the head to the end."""
         self.attach(exchange)
-        if self.streaming_fn is not None and not self._bodiless(exchange):
-            await self.streaming_fn(self)
+        if self.streaming_fn is not None:
+            if self._bodiless(exchange):
+                await self.discard()
+            else:
+                await self.streaming_fn(self)
         if exchange.outcome is None:
             await self.eof()
+
+    async def discard(self) -> None:
+        """Close what would have been streamed, if it can be closed: nobody will be sent it."""
+        close = getattr(self.streaming_fn, "close", None)
+        if close is not None:
+            await close()
 
     def _bodiless(self, exchange: Exchange) -> bool:
         """Whether nobody will see what the callback writes."""
@@ -293,64 +248,6 @@ def _frozen(fields: _Fields | None, none: _Fields) -> _Fields:
 
 
 ResponseStream = StreamingHTTPResponse  # its name in Sanic 21.12
-
-
-def json_dumps(value: Any, **options: Any) -> str:
-    """JSON without blanks."""
-    return json_module.dumps(value, separators=(",", ":"), **options)
-
-
-def text(
-    body: Any, status: int = 200, headers: HeaderMap = None, content_type: str = DEFAULT_STREAM_TYPE
-) -> HTTPResponse:
-    """A response of text; raises ``TypeError`` if ``body`` is neither text nor a number."""
-    if not isinstance(body, str):
-        if isinstance(body, bytes | bytearray | memoryview) or body is None:
-            raise TypeError(f"text() takes str, not {type(body).__name__}")
-        body = str(encode(body), "ascii")
-    return HTTPResponse(body.encode(), status, headers, content_type)
-
-
-def json(
-    body: Any,
-    status: int = 200,
-    headers: HeaderMap = None,
-    content_type: str = "application/json",
-    dumps: Callable[..., Any] | None = None,
-    **options: Any,
-) -> HTTPResponse:
-    """A response of JSON; ``dumps`` may be any function that makes text or bytes of a value."""
-    return HTTPResponse((dumps or json_dumps)(body, **options), status, headers, content_type)
-
-
-def html(body: Any, status: int = 200, headers: HeaderMap = None) -> HTTPResponse:
-    """A response of HTML: text, bytes, or an object with ``__html__`` or ``_repr_html_``."""
-    if not isinstance(body, str | bytes):
-        render = getattr(body, "__html__", None) or getattr(body, "_repr_html_", None)
-        if render is not None:
-            body = render()
-    return HTTPResponse(body, status, headers, "text/html; charset=utf-8")
-
-
-def raw(
-    body: Any, status: int = 200, headers: HeaderMap = None, content_type: str = "application/octet-stream"
-) -> HTTPResponse:
-    """A response of bytes."""
-    return HTTPResponse(body, status, headers, content_type)
-
-
-def empty(status: int = 204, headers: HeaderMap = None) -> HTTPResponse:
-    """A response without content."""
-    return HTTPResponse(b"", status, headers)
-
-
-def redirect(
-    to: str, headers: HeaderMap = None, status: int = 302, content_type: str = "text/html; charset=utf-8"
-) -> HTTPResponse:
-    """Send the client to another address; what cannot stand in a URL is percent-encoded, line breaks too."""
-    response = HTTPResponse(b"", status, headers, content_type)
-    response.headers["Location"] = quote(to, safe=":/%#?&=@[]!$'()*+,;~")
-    return response
 
 
 def stream(

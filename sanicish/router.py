@@ -68,6 +68,7 @@ class RouteOptions:
     half_close: bool = False
     shield: bool = False
     ctx: Mapping[str, Any] = field(default_factory=dict)
+    inline: bool = False
 
     def clocks(self) -> dict[str, float | None]:
         """The clocks that differ from the settings, by their names there."""

@@ -12,8 +12,8 @@ import sanicish
 ROOT = Path(sanicish.__file__).parent
 
 FACE = """
-Blueprint HTTPResponse Request Sanic Sanicish StreamingHTTPResponse __version__
-empty file file_stream html json raw redirect stream text
+Blueprint HTTPResponse Request Response Sanic Sanicish StreamingHTTPResponse __version__
+buffered empty file file_stream html json make_response raw redirect request stream stream_with_context text
 """
 
 NAMES = {
@@ -31,7 +31,7 @@ NAMES = {
         StreamError StreamClosed StreamBusy RequestAborted ClientDisconnected WriteBufferFull ContentLengthMismatch
         """,
     "sanicish.handlers": "ErrorHandler ContentRangeHandler",
-    "sanicish.helpers": "STATUS_CODES has_message_body",
+    "sanicish.helpers": "STATUS_CODES has_message_body stream_with_context",
     "sanicish.log": "logger error_logger access_logger",
     "sanicish.request": "Request RequestParameters StreamBuffer File",
     "sanicish.response": """

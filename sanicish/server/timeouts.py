@@ -4,7 +4,7 @@ No timer is set per request. A sweep looks at every connection from time to time
 and since when, and a thing that has not moved for longer than its clock allows is overdue. The clock is a parameter.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any, Protocol
 
@@ -58,6 +58,7 @@ class Watch:
         "_body",
         "_body_since",
         "_mark",
+        "_own",
         "_received",
         "_since",
         "_taken",
@@ -70,6 +71,7 @@ class Watch:
 
     def __init__(self) -> None:
         self._mark: tuple[int, Phase] | None = None
+        self._own: Mapping[str, float | None] | None = None  # the clocks that the exchange sets for itself
         self._begin((-1, Phase.IDLE), 0.0)
 
     def _begin(self, mark: tuple[int, Phase], now: float) -> None:
@@ -90,7 +92,11 @@ class Watch:
             self._begin(mark, now)
         exchange = connection.exchange
         if exchange is not None:
-            clocks = exchange.clocks or clocks
+            if exchange.clocks is not self._own:  # the handler has set them: they count from now
+                self._own = exchange.clocks
+                self._answer_since = self._written_since = now
+            if self._own is not None:
+                clocks = clocks._replace(**self._own)
             return self._look_at_request(exchange, clocks, now) or self._look_at_answer(
                 connection.transport.get_write_buffer_size(), exchange, clocks, now, taken
             )

@@ -359,14 +359,24 @@ def test_a_stream_that_has_ended_is_not_silent():
 
 def test_an_exchange_may_have_clocks_of_its_own():
     scene = Scene()
-    scene.exchange.clocks = CLOCKS._replace(response=1)
+    scene.exchange.clocks = {"response": 1}
+    scene.look()
     assert scene.after(1) is Due.RESPONSE
 
 
 def test_an_exchange_may_switch_a_clock_off():
     scene = Scene()
-    scene.exchange.clocks = CLOCKS._replace(response=None)
+    scene.exchange.clocks = {"response": None}
     assert scene.after(1e6) is None
+
+
+def test_a_clock_that_is_set_late_counts_from_then_on():
+    scene = Scene()
+    assert scene.after(1) is None
+    scene.exchange.clocks = {"response": 1}
+    assert scene.after(0.9) is None
+    assert scene.after(0.9) is None
+    assert scene.after(0.1) is Due.RESPONSE
 
 
 # How often one looks
