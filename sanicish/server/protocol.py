@@ -33,6 +33,10 @@ _ACKED = slice(120, 128)  # tcpi_bytes_acked
 _OUTCOMES = {"disconnect": Outcome.DISCONNECT, "timeout": Outcome.TIMEOUT, "shutdown": Outcome.SHUTDOWN}
 
 
+# asyncio's own writelines() of these versions never tells that the buffer is full (gh-127655); uvloop's does.
+_SILENT_LINES = (3, 12) <= sys.version_info < (3, 12, 9) or (3, 13) <= sys.version_info < (3, 13, 2)
+
+
 class Host(Protocol):
     """What all connections of a server share."""
 
@@ -97,6 +101,8 @@ class HttpProtocol(asyncio.Protocol):
         host = self._host
         self._transport = transport
         transport.set_write_buffer_limits(high=host.high_water)
+        if _SILENT_LINES and isinstance(host.loop, asyncio.BaseEventLoop):
+            transport.writelines = lambda lines: transport.write(b"".join(lines))
         self.conn = ConnInfo(transport)
         self.flow = FlowControl(transport, host.slice_seconds)
         self.connection = Http1Connection(transport, self.flow, host.limits, self, host.clocks.keep_alive != 0)
