@@ -22,6 +22,7 @@ from sanicish.response import (
     text,
 )
 from sanicish.returned import Response, make_response
+from sanicish.rows import csv, json_array, ndjson
 
 __version__ = "0.1.0"
 
@@ -39,12 +40,15 @@ __all__ = [
     "StreamingHTTPResponse",
     "__version__",
     "buffered",
+    "csv",
     "empty",
     "file",
     "file_stream",
     "html",
     "json",
+    "json_array",
     "make_response",
+    "ndjson",
     "raw",
     "redirect",
     "request",

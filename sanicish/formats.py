@@ -5,11 +5,11 @@ A row may be a sequence, a mapping or a record of a database; nothing here knows
 
 import csv
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, time, timedelta
 from decimal import Decimal
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from sanicish.context import current_request
@@ -108,31 +108,32 @@ class _Line:
 class CsvLines:
     """Encodes rows as lines of CSV after RFC 4180, whatever is in their cells.
 
-    The first of rows that have names (mappings, records) brings the header along, unless one was given; the cells of
-    mappings then stand in the order of the header.
+    ``header`` names the columns; ``None`` lets the first row tell them, if it has names, and ``False`` wants none. The
+    cells of mappings stand in the order of the columns. ``first`` is the line to send before all rows.
     """
 
-    __slots__ = ("_line", "_names", "_writer")
+    __slots__ = ("_columns", "_line", "_writer", "first")
 
-    def __init__(self, delimiter: str = ",", names: list[str] | None = None, header: bool = True) -> None:
+    def __init__(self, delimiter: str = ",", header: Iterable[str] | Literal[False] | None = None) -> None:
         self._line = _Line()
         self._writer = csv.writer(self._line, delimiter=delimiter)
-        self._names = names if header else []  # None: the first row will tell
+        self._columns = [] if header is False else None if header is None else list(header)
+        self.first = self.line(self._columns) if self._columns else b""
 
     def __call__(self, row: Any) -> bytes:
-        """One line, or two with the header."""
-        header = b""
-        if self._names is None:
-            self._names = list(row.keys()) if hasattr(row, "keys") else []
-            if self._names:
-                header = self.line(self._names)
+        """One line, or two when this row has to tell the header."""
+        if self._columns is None:
+            self._columns = list(row.keys()) if hasattr(row, "keys") else []
+            return (self.line(self._columns) if self._columns else b"") + self(row)
+        if isinstance(row, list | tuple):
+            return self.line(row)
         if isinstance(row, Mapping):
-            row = [row.get(name) for name in self._names] if self._names else row.values()
-        elif isinstance(row, str | bytes):
+            row = [row.get(name) for name in self._columns] if self._columns else row.values()
+        elif isinstance(row, str | bytes | bytearray):
             raise TypeError(f"a row is a sequence, a mapping or a record, not {type(row).__name__}")
-        return header + self.line(row)
+        return self.line(row)
 
-    def line(self, cells: Any) -> bytes:
+    def line(self, cells: Iterable[Any]) -> bytes:
         """A line with these cells."""
         self._writer.writerow([cell if type(cell) in _PLAIN else _cell(cell) for cell in cells])
         return self._line.text.encode()

@@ -13,7 +13,8 @@ ROOT = Path(sanicish.__file__).parent
 
 FACE = """
 Blueprint HTTPResponse Request Response Sanic Sanicish StreamingHTTPResponse __version__
-buffered empty file file_stream html json make_response raw redirect request stream stream_with_context text
+buffered csv empty file file_stream html json json_array make_response ndjson raw redirect request
+stream stream_with_context text
 """
 
 NAMES = {
@@ -38,6 +39,7 @@ NAMES = {
         stream file_stream file text json html raw empty redirect HTTPResponse StreamingHTTPResponse BaseHTTPResponse
         ResponseStream
         """,
+    "sanicish.rows": "csv json_array ndjson",
     "sanicish.server": "HttpProtocol serve AsyncioServer",
     "sanicish.testing": "SanicTestClient",
     "sanicish.views": "HTTPMethodView CompositionView stream",
