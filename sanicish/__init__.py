@@ -23,6 +23,7 @@ from sanicish.response import (
 )
 from sanicish.returned import Response, make_response
 from sanicish.rows import csv, json_array, ndjson
+from sanicish.templates import stream_template, stream_template_string
 
 __version__ = "0.1.0"
 
@@ -53,6 +54,8 @@ __all__ = [
     "redirect",
     "request",
     "stream",
+    "stream_template",
+    "stream_template_string",
     "stream_with_context",
     "text",
 ]

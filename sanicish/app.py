@@ -6,7 +6,7 @@ How one exchange is answered stands in ``answering``; what can be registered, in
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -27,6 +27,7 @@ from sanicish.router import Route, Router
 from sanicish.server import AsyncioServer, HttpProtocol, Server, serve
 from sanicish.server.serve import new_loop
 from sanicish.static import static_routes
+from sanicish.templates import Templates
 from sanicish.testing import SanicTestClient
 
 __all__ = ["Sanic"]
@@ -72,6 +73,7 @@ class Sanic(Registry):
         self.router = Router()
         self.blueprints: dict[str, Blueprint] = {}
         self.lifecycle = Lifecycle()
+        self.templates = Templates(self)
         self.early_middleware: list[Callable[..., Any]] = []
         self.request_middleware: list[Callable[..., Any]] = []
         self.response_middleware: list[Callable[..., Any]] = []
@@ -250,6 +252,30 @@ class Sanic(Registry):
         Before the server has started the task waits for it. It is cancelled when the server stops.
         """
         return self.lifecycle.add_task(self, task, name)
+
+    # Templates (the extra ``templates``)
+
+    @property
+    def jinja_env(self) -> Any:
+        """Jinja's environment, made when it is first asked for; one of your own may be put in its place."""
+        return self.templates.environment
+
+    @jinja_env.setter
+    def jinja_env(self, environment: Any) -> None:
+        self.templates.environment = environment
+
+    @property
+    def jinja_options(self) -> dict[str, Any]:
+        """Arguments for Jinja's environment, to be set before it is made."""
+        return self.templates.options
+
+    def context_processor(self, processor: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, Any]]:
+        """Decorate a plain function that says what every template knows."""
+        return self.templates.add_processor(processor)
+
+    def update_template_context(self, context: dict[str, Any]) -> Awaitable[None]:
+        """Add to a context what the context processors say; may be awaited, or not."""
+        return self.templates.update(context)
 
     # Answering
 

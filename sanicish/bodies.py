@@ -167,6 +167,11 @@ def buffered(source: Any, size: int = 5) -> Any:
     return _buffered_async(source, size) if hasattr(source, "__aiter__") else _buffered(source, size)
 
 
+def _join(group: list[Any]) -> str | bytes:
+    """One piece of several; plain text even if some are Markup, whose own join would escape the others."""
+    return "".join(group) if isinstance(group[0], str) else b"".join(group)
+
+
 def _buffered(source: Any, size: int) -> Iterator[Any]:
     iterator = iter(source)
     group: list[Any] = []
@@ -175,10 +180,10 @@ def _buffered(source: Any, size: int) -> Iterator[Any]:
             if item:
                 group.append(item)
             if len(group) >= size:
-                yield group[0][:0].join(group)
+                yield _join(group)
                 group.clear()
         if group:
-            yield group[0][:0].join(group)
+            yield _join(group)
     finally:
         close_sync(iterator)
 
@@ -191,9 +196,9 @@ async def _buffered_async(source: Any, size: int) -> AsyncIterator[Any]:
             if item:
                 group.append(item)
             if len(group) >= size:
-                yield group[0][:0].join(group)
+                yield _join(group)
                 group.clear()
         if group:
-            yield group[0][:0].join(group)
+            yield _join(group)
     finally:
         await _close_async(iterator)

@@ -55,6 +55,8 @@ DEFAULTS: dict[str, Any] = {
     "FALLBACK_ERROR_FORMAT": "auto",  # auto, html, json, text
     "USE_UVLOOP": True,
     "MOTD": True,
+    "TEMPLATING_PATH_TO_TEMPLATES": "templates",
+    "TEMPLATING_ENABLE_ASYNC": False,
     "LOGO": None,
     "REGISTER": True,
     "AUTO_EXTEND": True,

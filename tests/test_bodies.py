@@ -4,6 +4,7 @@ import asyncio
 import threading
 
 import pytest
+from markupsafe import Markup
 
 from sanicish import Response, buffered, text
 from sanicish.bodies import Body
@@ -497,6 +498,10 @@ async def test_buffered_joins_async_items_and_bytes():
             yield item
 
     assert [group async for group in buffered(items(), 2)] == [b"ab", b"c"]
+
+
+def test_buffered_escapes_nothing_of_what_it_joins():
+    assert list(buffered([Markup("<p>"), "</p>"], 2)) == ["<p></p>"]
 
 
 async def test_buffered_closes_what_it_reads():

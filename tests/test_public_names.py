@@ -14,7 +14,7 @@ ROOT = Path(sanicish.__file__).parent
 FACE = """
 Blueprint HTTPResponse Request Response Sanic Sanicish StreamingHTTPResponse __version__
 buffered csv empty file file_stream html json json_array make_response ndjson raw redirect request
-stream stream_with_context text
+stream stream_template stream_template_string stream_with_context text
 """
 
 NAMES = {
