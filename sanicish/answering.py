@@ -41,7 +41,40 @@ async def answer(app: Application, exchange: Exchange) -> None:
     request = app.request_class(exchange, app)
     current_request.set(request)  # in the task of this exchange, so that nobody else sees it
     try:
-        await _answer(app, request, exchange)
+        try:
+            route, values = app.router.match(
+                request.method, request.path, _host(request) if app.router.has_hosts else None
+            )
+        except SanicException as error:
+            await _answer_without_route(app, request, exchange, error)
+            return
+        request.route = route
+        request.match_info = values
+        response = None
+        if app.early_middleware or route.early_middleware:
+            response = await _first((*app.early_middleware, *route.early_middleware), request)
+        if response is None:
+            if route.tuned or not app.config["CANCEL_ON_DISCONNECT"]:
+                _tune(app, route, exchange)
+            if route.stream:
+                request.stream = exchange.body
+                _limit_stream(route, exchange)
+            elif exchange.body is not EMPTY and not route.options.ignore_body:
+                await request.receive_body()
+            if app.request_middleware or route.request_middleware:
+                response = await _first((*app.request_middleware, *route.request_middleware), request)
+        if response is None:
+            response = route.handler(request, **values)
+            if type(response) is not HTTPResponse and hasattr(response, "__await__"):
+                response = await response
+        if (
+            type(response) is HTTPResponse
+            and not (app.response_middleware or route.response_middleware)
+            and request._response is None
+        ):
+            response.send_to(exchange)  # nobody else is to be asked
+        else:
+            await _send(app, request, exchange, response)
     except asyncio.CancelledError:
         if exchange.outcome is Outcome.COMPLETED:
             return  # HEAD, whose answer is complete before its handler is
@@ -60,50 +93,14 @@ async def answer(app: Application, exchange: Exchange) -> None:
         await _fail(app, request, exchange, error)
 
 
-async def _answer(app: Application, request: Request, exchange: Exchange) -> None:
-    head = exchange.head
-    if head.target == b"*":
+async def _answer_without_route(app: Application, request: Request, exchange: Exchange, error: SanicException) -> None:
+    """Middleware may have an answer where no route is."""
+    if request.raw_url == b"*":
         exchange.send_whole(200, None, None, b"")
         return
-    router = app.router
-    missing: SanicException | None = None
-    try:
-        route, values = router.match(head.method, request.path, _host(request) if router.has_hosts else None)
-    except SanicException as error:
-        missing = error
-    else:
-        request.route = route
-        request.match_info = values
-    response = await _first(app.early_middleware, request) if app.early_middleware else None
-    if response is None and missing is None:
-        if route.early_middleware:
-            response = await _first(route.early_middleware, request)
-        if response is None:
-            if route.tuned or not app.config["CANCEL_ON_DISCONNECT"]:
-                _tune(app, route, exchange)
-            if route.stream:
-                request.stream = exchange.body
-                _limit_stream(route, exchange)
-            elif exchange.body is not EMPTY and not route.options.ignore_body:
-                await request.receive_body()
-    if response is None and app.request_middleware:
-        response = await _first(app.request_middleware, request)
+    response = await _first((*app.early_middleware, *app.request_middleware), request)
     if response is None:
-        if missing is not None:
-            raise missing
-        if route.request_middleware:
-            response = await _first(route.request_middleware, request)
-        if response is None:
-            response = route.handler(request, **values)
-            if type(response) is not HTTPResponse and hasattr(response, "__await__"):
-                response = await response
-    if (
-        type(response) is HTTPResponse
-        and not (app.response_middleware or missing or route.response_middleware)
-        and request._response is None
-    ):
-        response.send_to(exchange)  # nobody else is to be asked
-        return
+        raise error
     await _send(app, request, exchange, response)
 
 

@@ -35,9 +35,13 @@ def encode(data: Any) -> bytes:
 
 # JSON
 
+_compact = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps() makes an encoder for every call
+
 
 def json_dumps(value: Any, **options: Any) -> str:
     """JSON without blanks."""
+    if not options:
+        return _compact(value)
     return json.dumps(value, separators=(",", ":"), **options)
 
 

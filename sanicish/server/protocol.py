@@ -4,7 +4,7 @@ import asyncio
 import socket
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -41,6 +41,7 @@ class Host(Protocol):
     """What all connections of a server share."""
 
     loop: asyncio.AbstractEventLoop
+    create_task: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
     handler: Handler
     limits: Limits
     clocks: Clocks
@@ -136,7 +137,7 @@ class HttpProtocol(asyncio.Protocol):
     def start(self, exchange: Http1Exchange) -> None:
         """Run the handler for an exchange."""
         self._began = 0.0
-        self._task = self._host.loop.create_task(self._run(exchange))
+        self._task = self._host.create_task(self._run(exchange))
         if self.connection.peer_ended:
             self._peer_ended()
 

@@ -8,6 +8,7 @@ import ssl as tls
 import stat
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, Protocol
 
 import uvloop
@@ -86,6 +87,7 @@ class Server:
         config = app.config
         self.app = app
         self.loop = asyncio.get_running_loop()
+        self.create_task: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]] = self.loop.create_task
         self.handler: Handler = app.handle
         self.limits = config.limits()
         self.clocks = config.clocks()
@@ -159,6 +161,8 @@ class Server:
         for one in self._server.sockets:
             if one.family != socket.AF_UNIX:
                 _ask_after_peers(one)
+        if self.loop.get_task_factory() is None:  # what the loop does then, without making up a name for each
+            self.create_task = partial(asyncio.Task, loop=self.loop, name="handler")
         self._sweeper = self.loop.create_task(self._sweep())
 
     @property

@@ -64,6 +64,7 @@ class Host:
             {"REQUEST_BUFFER_SIZE": 300, "DRAIN_LIMIT": 200, "REQUEST_MAX_HEADER_SIZE": 1000}, load_env=False
         )
         self.loop = HandTurnedLoop()
+        self.create_task = self.loop.create_task
         self.limits, self.clocks, self.date = config.limits(), config.clocks(), DateField()
         self.heads = {}
         self.behaviours = behaviours

@@ -41,6 +41,7 @@ class Host:
 
     def __init__(self, handler, room=None, access_log=False, **settings):
         self.loop = HandTurnedLoop()
+        self.create_task = self.loop.create_task
         config = Config(settings, load_env=False)
         self.handler = handler
         self.limits = config.limits()
