@@ -71,7 +71,8 @@ class CurrentRequest:
         return current_request.get(None) is not None
 
     def __repr__(self) -> str:
-        return repr(current_request.get("<no request>"))
+        request = current_request.get(None)
+        return "<no request>" if request is None else repr(request)
 
 
 def _found() -> Any:
