@@ -84,7 +84,7 @@ async def test_quart_page_streams_the_time(app, serve, page):
         head = without_date(await wire.until(b"\r\n\r\n"))
         assert head == (
             b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\n"
-            b"Transfer-Encoding: chunked\r\nX-Something: value\r\n\r\n"
+            b"X-Something: value\r\nTransfer-Encoding: chunked\r\n\r\n"
         )
         for _ in range(3):
             size = int(await wire.until(b"\r\n"), 16)
