@@ -346,8 +346,7 @@ class Sanic(Registry):
         def ready(server: Server) -> None:
             self._server = server
             if motd and self.config.get("MOTD", True):
-                place = server.url("https" if ssl else "http")
-                logger.info("%s on %s (pid %d, Ctrl-C stops)", self.name, place, os.getpid())
+                logger.info("%s on %s (pid %d, Ctrl-C stops)", self.name, server.url, os.getpid())
             if self._stop_asked:
                 server.ask_to_stop()
 
@@ -361,6 +360,11 @@ class Sanic(Registry):
             self._run_in_main_process("main_process_stop")
 
     go_fast = run
+
+    @property
+    def serve_location(self) -> str:
+        """Where the application is served (``http://127.0.0.1:8000``), empty when it is not (Sanic 21.12)."""
+        return self._server.url if self._server is not None else ""
 
     def _run_in_main_process(self, event: str) -> None:
         """Call listeners outside of any server, in a loop of their own."""

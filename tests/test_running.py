@@ -211,7 +211,7 @@ async def test_unix_socket_is_listened_on_and_removed(app, tmp_path):
     assert (await talk(path, CLOSING)).endswith(b"\r\n\r\na")
     assert seen == [("", 0, 0)]
     assert server.server.address == path
-    assert server.server.url() == f"unix:{path}"
+    assert server.server.url == f"unix:{path}"
     await close(server)
     assert os.listdir(tmp_path) == []
 

@@ -34,7 +34,7 @@ def main() -> int:
 
         @app.after_server_start
         async def show(app) -> None:
-            app.ctx.tour = TOUR.format(url=app.url, rows=ROWS)
+            app.ctx.tour = TOUR.format(url=app.serve_location, rows=ROWS)
             print(app.ctx.tour, flush=True)
 
         try:

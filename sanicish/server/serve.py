@@ -101,6 +101,7 @@ class Server:
         self.connections: set[HttpProtocol] = set()
         self._server: asyncio.Server | None = None
         self._unix: str | None = None
+        self._tls = False
         self._sweeper: asyncio.Task[None] | None = None
         self._all_closed: asyncio.Future[None] | None = None
         self._ended = asyncio.Event()
@@ -149,6 +150,7 @@ class Server:
             return protocol(self)
 
         context = tls_context(ssl)
+        self._tls = context is not None
         if unix is not None:
             sock = unix_socket(unix, backlog)
             self._unix = unix
@@ -181,13 +183,16 @@ class Server:
         address = self.address
         return int(address[1]) if isinstance(address, tuple) else 0
 
-    def url(self, scheme: str = "http") -> str:
-        """Where the server is found."""
+    @property
+    def url(self) -> str:
+        """Where the server is found; empty before it listens."""
+        if self._server is None:
+            return ""
         address = self.address
         if isinstance(address, str):
             return f"unix:{address}"
         host = f"[{address[0]}]" if ":" in address[0] else address[0]
-        return f"{scheme}://{host}:{address[1]}"
+        return f"{'https' if self._tls else 'http'}://{host}:{address[1]}"
 
     async def _sweep(self) -> None:
         pause = interval(self.clocks)
@@ -376,9 +381,9 @@ async def _serve(
     try:
         await app.run_listeners("before_server_start")
         await server.start(**listen)
-        await app.run_listeners("after_server_start")
         if on_ready is not None:
             on_ready(server)
+        await app.run_listeners("after_server_start")
         await server.asked.wait()
         server.accept_no_more()
         await _until(server.forced, app.run_listeners("before_server_stop"))

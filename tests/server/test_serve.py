@@ -84,12 +84,12 @@ async def opened(server, count):
 async def test_a_free_port_is_told(start):
     server = await start(Application())
     assert server.port > 0 and server.address == ("127.0.0.1", server.port)
-    assert server.url() == f"http://127.0.0.1:{server.port}"
+    assert server.url == f"http://127.0.0.1:{server.port}"
 
 
 async def test_an_address_of_ipv6_is_told_as_it_is_written(start):
     server = await start(Application(), host="::1")
-    assert server.url("https") == f"https://[::1]:{server.port}"
+    assert server.url == f"http://[::1]:{server.port}"
 
 
 async def test_a_port_that_is_taken_is_an_error(start):
@@ -117,7 +117,7 @@ async def test_peers_that_vanish_are_asked_after(start):
 async def test_a_unix_socket(start, tmp_path):
     path = str(tmp_path / "s")
     server = await start(Application(), unix=path)
-    assert server.url() == f"unix:{path}" and server.port == 0
+    assert server.url == f"unix:{path}" and server.port == 0
     async with Wire(path) as wire:
         wire.send(GET)
         assert (await wire.answer()).body == b"ok"
