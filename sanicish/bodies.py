@@ -71,9 +71,12 @@ class Body:
 
     async def _pour_inline(self, write: "_Writer | _JoinedWriter") -> None:
         iterator = iter(self._source)
+        encode, add = self._encode, write.add
         try:
             for item in iterator:
-                await write.add(self._encode(item))
+                done = add(encode(item))
+                if done is not READY:
+                    await done
         finally:
             close_sync(iterator)
 

@@ -48,7 +48,7 @@ def json_dumps(value: Any, **options: Any) -> str:
 def app_dumps() -> Callable[..., Any]:
     """The ``dumps`` of the application that answers now, ours if it has none."""
     request = current_request.get(None)
-    return getattr(request.app, "dumps", None) or json_dumps if request is not None else json_dumps
+    return (getattr(request.app, "dumps", None) if request is not None else None) or json_dumps
 
 
 def encode_json(value: Any, dumps: Callable[[Any], Any] | None = None) -> bytes:
