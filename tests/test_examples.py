@@ -106,3 +106,15 @@ def test_every_example_is_tested():
     tested = Path(__file__).read_text()
     untested = [path.stem for path in EXAMPLES.glob("[!_]*.py") if f'"{path.stem}"' not in tested]
     assert untested == []
+
+
+async def test_generators(serve):
+    module = example("generators")
+    module.app.ctx.seconds = 0
+    address = await serve(module.app)
+    answer = await talk(address, b"GET /countdown?from=2 HTTP/1.1\r\n" + CLOSE + b"\r\n")
+    assert unchunked(body_of(answer)) == b"2\n1\n/countdown is over\n"
+    assert (await talk(address, b"GET /countdown HTTP/1.1\r\n" + CLOSE + b"\r\n")).startswith(b"HTTP/1.1 400 ")
+    answer = await talk(address, b"GET /squares.csv HTTP/1.1\r\n" + CLOSE + b"\r\n")
+    lines = unchunked(body_of(answer)).splitlines()
+    assert (lines[0], lines[-1], len(lines)) == (b"n,square", b"999,998001", 1001)
