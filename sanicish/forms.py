@@ -1,7 +1,7 @@
 """What a form says: urlencoded or multipart, read from a body that is complete."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
@@ -60,9 +60,17 @@ class FirstValues(Mapping[str, T], Generic[T]):
     def __init__(self, parameters: RequestParameters[T]) -> None:
         self._parameters = parameters
 
+    def get(self, name: str, default: Any = None, type: Callable[[T], Any] | None = None) -> Any:
+        """The first value of this name, made by ``type``; ``default`` if it is missing or cannot be made."""
+        values = self._parameters.getlist(name)
+        try:
+            return default if not values else values[0] if type is None else type(values[0])
+        except (TypeError, ValueError):
+            return default
+
     def getlist(self, name: str, default: Any = None) -> Any:
-        """All values of this name."""
-        return self._parameters.getlist(name, default)
+        """All values of this name; an empty list if there is none."""
+        return self._parameters.getlist(name, [] if default is None else default)
 
     def __getitem__(self, name: str) -> T:
         try:

@@ -6,11 +6,14 @@ item by itself costs more than making it.
 """
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
+from functools import partial
+from queue import SimpleQueue
+from threading import Semaphore, Thread
 from time import monotonic
 from typing import Any
 
@@ -23,7 +26,38 @@ _BATCH_SECONDS = 0.1
 _HAND_OVER_SECONDS = 0.001
 _OVERHEAD = 64  # bytes that an item costs beside its own: a batch of empty ones ends too
 
-_THREADS = ThreadPoolExecutor(64, "sanicish-pull")  # no thread starts before it is needed
+_MOST_THREADS = 64
+
+
+class _Threads:
+    """Threads that do jobs, started when none is idle, up to a limit.
+
+    They are daemons, unlike those of an executor: a generator that blocks for ever shall not keep the process from ending.
+    """
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin again: a process that was forked has none of its parent's threads."""
+        self._jobs: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._idle = Semaphore(0)
+        self._started = 0
+
+    def run(self, job: Callable[[], None]) -> None:
+        """Do a job in a thread as soon as there is one."""
+        self._jobs.put(job)
+        if not self._idle.acquire(blocking=False) and self._started < _MOST_THREADS:
+            self._started += 1
+            Thread(target=self._work, name=f"sanicish-pull-{self._started}", daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            self._jobs.get()()
+            self._idle.release()
+
+
+_threads = _Threads()
 
 
 def close_sync(iterator: Any) -> None:
@@ -34,6 +68,9 @@ def close_sync(iterator: Any) -> None:
             close()
         except Exception:
             error_logger.exception("%r failed when it was closed", iterator)
+
+
+os.register_at_fork(after_in_child=_threads.forget)
 
 
 class Pull:
@@ -78,7 +115,7 @@ class Pull:
     async def _wait(self) -> None:
         if not self._busy:
             self._busy = True
-            _THREADS.submit(self._context.run, self._pull)
+            _threads.run(partial(self._context.run, self._pull))
         self._waiter = self._loop.create_future()
         await self._waiter
 

@@ -108,6 +108,18 @@ def test_items_of_the_parameters_are_first_values(app):
     assert (answer.status, answer.text) == (200, "3")
 
 
+def test_parameter_may_be_asked_for_as_a_type(app):
+    @app.get("/a")
+    def handler():
+        args = request.args
+        assert args.get("n", type=int) == 5
+        assert args.get("x", 7, type=int) == args.get("missing", 7, type=int) == 7
+        assert args.getlist("missing") == []
+        return "right"
+
+    assert get(app, "/a?n=5&x=y").text == "right"
+
+
 def test_missing_parameter_is_a_400_that_names_it(app):
     app.get("/a")(lambda: request.args["name"])
     answer = get(app, "/a")

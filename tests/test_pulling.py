@@ -1,0 +1,180 @@
+"""Sync iterators in threads: batches, order, ends, and threads that keep nobody waiting."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+from contextvars import ContextVar
+
+import pytest
+
+from sanicish.pulling import Pull
+
+
+async def drained(pull):
+    batches = []
+    while batch := await pull.batch():
+        batches.append(batch)
+    return batches
+
+
+def blocks(count, size):
+    for _ in range(count):
+        yield b"x" * size
+
+
+async def test_batch_ends_by_bytes():
+    batches = await drained(Pull(blocks(100, 10_000), bytes))
+    assert sum(map(len, batches)) == 100
+    assert max(map(len, batches)) <= 7
+
+
+async def test_items_come_in_order_through_any_number_of_batches():
+    pieces = [piece for batch in await drained(Pull(range(50_000), lambda n: b"%d" % n)) for piece in batch]
+    assert pieces == [b"%d" % n for n in range(50_000)]
+
+
+async def test_batch_of_empty_items_ends_too():
+    batches = await drained(Pull(blocks(5_000, 0), bytes))
+    assert max(map(len, batches)) < 5_000
+
+
+async def test_nothing_is_pulled_before_it_is_wanted():
+    asked = []
+    pull = Pull((asked.append(n) for n in range(3)), bytes)
+    await asyncio.sleep(0.01)
+    assert asked == []
+    await pull.close()
+    assert asked == []
+
+
+async def test_error_comes_after_all_that_was_made_before_it():
+    def sour():
+        yield b"a"
+        yield b"b"
+        raise OSError("sour")
+
+    pull = Pull(sour(), bytes)
+    pieces = await pull.batch()
+    if len(pieces) == 1:  # the thread was not faster than the loop
+        pieces += await pull.batch()
+    assert pieces == [b"a", b"b"]
+    with pytest.raises(OSError, match="sour"):
+        await drained(pull)
+
+
+async def test_error_of_iter_is_told():
+    class Sour:
+        def __iter__(self):
+            raise OSError("sour")
+
+    with pytest.raises(OSError, match="sour"):
+        await Pull(Sour(), bytes).batch()
+
+
+async def test_end_is_told_as_often_as_it_is_asked_for():
+    pull = Pull(blocks(1, 1), bytes)
+    assert await pull.batch() == [b"x"]
+    assert await pull.batch() == []
+    assert await pull.batch() == []
+    await pull.close()
+
+
+async def test_batches_run_in_one_context_that_is_the_callers_copy():
+    name = ContextVar("name", default="outside")
+
+    def names():
+        for number in range(3):
+            yield name.get().encode()
+            name.set(f"{number}")
+            yield b"x" * 70_000  # a batch of its own
+
+    name.set("caller")
+    pieces = [piece[:9] for batch in await drained(Pull(names(), bytes)) for piece in batch]
+    assert pieces[::2] == [b"caller", b"0", b"1"]
+    assert name.get() == "caller"
+
+
+async def test_close_waits_for_the_item_that_is_being_made():
+    started, gate, order = threading.Event(), threading.Event(), []
+
+    def slow():
+        try:
+            started.set()
+            gate.wait(10)
+            order.append("made")
+            yield b"x"
+        finally:
+            order.append("closed")
+
+    pull = Pull(slow(), bytes)
+    asking = asyncio.create_task(pull.batch())
+    await asyncio.to_thread(started.wait, 10)
+    asking.cancel()
+    closing = asyncio.create_task(pull.close())
+    await asyncio.sleep(0)
+    assert not closing.done()
+    gate.set()
+    await asyncio.wait_for(closing, 10)
+    assert order == ["made", "closed"]
+
+
+async def test_many_streams_that_block_run_side_by_side():
+    meeting = threading.Barrier(20, timeout=10)
+
+    def meet():
+        meeting.wait()
+        yield b"met"
+
+    assert await asyncio.gather(*(drained(Pull(meet(), bytes)) for _ in range(20))) == [[[b"met"]]] * 20
+
+
+async def test_more_streams_than_threads_come_to_their_end():
+    streams = [drained(Pull(blocks(3, 50_000), bytes)) for _ in range(200)]
+    for batches in await asyncio.gather(*streams):
+        assert sum(map(len, batches)) == 3
+
+
+ENDS = """
+import asyncio, threading
+from sanicish.pulling import Pull
+
+started = threading.Event()
+
+def stuck():
+    started.set()
+    threading.Event().wait()
+    yield
+
+async def main():
+    asking = asyncio.create_task(Pull(stuck(), bytes).batch())
+    await asyncio.to_thread(started.wait)
+    asking.cancel()
+
+asyncio.run(main())
+"""
+
+
+def test_process_ends_though_a_generator_blocks_for_ever():
+    subprocess.run([sys.executable, "-c", ENDS], check=True, timeout=30)
+
+
+FORKS = """
+import asyncio, os
+from sanicish.pulling import Pull
+
+async def pull():
+    return await Pull(iter([b"x"]), bytes).batch()
+
+assert asyncio.run(pull()) == [b"x"]
+child = os.fork()
+if not child:
+    os._exit(0 if asyncio.run(asyncio.wait_for(pull(), 10)) == [b"x"] else 1)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_forked_process_has_threads_of_its_own():
+    subprocess.run([sys.executable, "-c", FORKS], check=True, timeout=30)
