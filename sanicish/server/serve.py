@@ -18,6 +18,7 @@ from sanicish.exceptions import ServerError, ServiceUnavailable
 from sanicish.exchange import Exchange, Handler, RequestHead
 from sanicish.http1.serialize import DateField
 from sanicish.log import error_logger, logger
+from sanicish.server.heap import keep_freed_memory
 from sanicish.server.protocol import HttpProtocol
 from sanicish.server.timeouts import interval
 
@@ -363,6 +364,7 @@ def serve(
     ``listen`` goes to ``Server.start``; ``on_ready`` is told when connections are accepted. SIGINT and SIGTERM stop
     gracefully, a second one at once.
     """
+    keep_freed_memory()
     with asyncio.Runner(loop_factory=new_loop(app.config)) as runner:
         runner.run(_serve(app, listen, register_sys_signals, access_log, on_ready))
 
