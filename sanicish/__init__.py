@@ -6,7 +6,9 @@ from typing import cast
 from sanicish.app import Sanic
 from sanicish.blueprints import Blueprint
 from sanicish.bodies import buffered
+from sanicish.channel import Channel
 from sanicish.context import CurrentRequest, stream_with_context
+from sanicish.events import Event, sse
 from sanicish.request import Request
 from sanicish.response import (
     HTTPResponse,
@@ -33,6 +35,8 @@ request: Request = cast(Request, CurrentRequest(sys.modules["sanicish.request"])
 
 __all__ = [
     "Blueprint",
+    "Channel",
+    "Event",
     "HTTPResponse",
     "Request",
     "Response",
@@ -53,6 +57,7 @@ __all__ = [
     "raw",
     "redirect",
     "request",
+    "sse",
     "stream",
     "stream_template",
     "stream_template_string",

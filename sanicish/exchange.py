@@ -154,6 +154,11 @@ class Exchange(ABC):
         self.on_end: list[Callable[[Exchange], Any]] | None = None  # called once, with the outcome set
 
     @property
+    def congested(self) -> bool:
+        """Whether the client is behind: more waits for it than should, or it is gone."""
+        return False
+
+    @property
     @abstractmethod
     def bodiless(self) -> bool:
         """Whether the answer that was started has no body whatever is written (HEAD, 204, 304)."""

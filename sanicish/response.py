@@ -150,6 +150,16 @@ class StreamingHTTPResponse(BaseHTTPResponse):
         if error is None:
             await self.eof()
 
+    @property
+    def congested(self) -> bool:
+        """Whether the client is behind with reading: awaiting ``write`` would wait for it."""
+        return self._exchange is not None and self._exchange.congested
+
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes of body written so far."""
+        return self._exchange.bytes_sent if self._exchange is not None else 0
+
     # Time and end
 
     @property

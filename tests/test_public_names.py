@@ -12,8 +12,8 @@ import sanicish
 ROOT = Path(sanicish.__file__).parent
 
 FACE = """
-Blueprint HTTPResponse Request Response Sanic Sanicish StreamingHTTPResponse __version__
-buffered csv empty file file_stream html json json_array make_response ndjson raw redirect request
+Blueprint Channel Event HTTPResponse Request Response Sanic Sanicish StreamingHTTPResponse __version__
+buffered csv empty file file_stream html json json_array make_response ndjson raw redirect request sse
 stream stream_template stream_template_string stream_with_context text
 """
 
@@ -24,6 +24,8 @@ NAMES = {
     "sanicish.config": "Config",
     "sanicish.constants": "HTTP_METHODS",
     "sanicish.cookies": "CookieJar",
+    "sanicish.events": "Event EventSender sse encode_event",
+    "sanicish.channel": "Channel",
     "sanicish.exceptions": """
         SanicException SanicishException NotFound InvalidUsage BadRequest MethodNotSupported MethodNotAllowed ServerError
         ServiceUnavailable URLBuildError FileNotFound RequestTimeout PayloadTooLarge HeaderNotFound ContentRangeError

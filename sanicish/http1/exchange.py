@@ -65,6 +65,10 @@ class Http1Exchange(Exchange):
         self.owes_100 = head.expect_continue
 
     @property
+    def congested(self) -> bool:
+        return self._flow.paused or self._flow.lost
+
+    @property
     def bodiless(self) -> bool:
         return self._framing is not None and self._framing.bodiless
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import asyncpg
 
-from sanicish import Sanic
+from sanicish import Channel, Sanic
 from sanicish.response import file, json, stream, text
 
 FILES = Path(os.environ.get("BENCH_FILES", "."))
@@ -16,7 +16,7 @@ QUERY = "SELECT id, customer, cents FROM orders ORDER BY id"
 app = Sanic("bench")
 app.config.KEEP_ALIVE_TIMEOUT = 75
 app.config.REQUEST_MAX_SIZE = 2**34
-listeners = set()
+app.ctx.news = Channel()
 
 
 @app.listener("before_server_start")
@@ -101,14 +101,8 @@ async def rows(request, how):
 @app.get("/events")
 async def events(request):
     async def write(response):
-        queue = asyncio.Queue()
-        listeners.add(queue)
-        try:
-            await response.write("data: ready\n\n")
-            while (event := await queue.get()) is not None:
-                await response.write(event)
-        finally:
-            listeners.discard(queue)
+        await response.write("data: ready\n\n")
+        await app.ctx.news.stream_to(response, None)
 
     return stream(write, content_type="text/event-stream")
 
@@ -116,12 +110,10 @@ async def events(request):
 @app.post("/publish/<count:int>")
 async def publish(request, count):
     for number in range(count):
-        event = f'data: {{"number": {number}, "text": "{"x" * 64}"}}\n\n'
-        for queue in listeners:
-            queue.put_nowait(event)
+        await app.ctx.news.publish(f'{{"number": {number}, "text": "{"x" * 64}"}}')
         await asyncio.sleep(0)
-    for queue in listeners:
-        queue.put_nowait(None)
+    app.ctx.news.close()
+    app.ctx.news = Channel()
     return text("published")
 
 
