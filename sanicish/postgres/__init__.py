@@ -1,9 +1,11 @@
-"""PostgreSQL beside the application: a real server for tests and demonstrations, started when none is given.
+"""PostgreSQL beside the application: rows to the client, uploads into tables, and a real server for tests and demos.
 
 ``import sanicish`` never comes here, so that nobody pays for asyncpg who does not use it.
 """
 
+from sanicish.postgres.copying import stream_copy, upload_copy
 from sanicish.postgres.databases import Postgres, temporary
 from sanicish.postgres.programs import PostgresUnavailable
+from sanicish.postgres.query import stream_query
 
-__all__ = ["Postgres", "PostgresUnavailable", "temporary"]
+__all__ = ["Postgres", "PostgresUnavailable", "stream_copy", "stream_query", "temporary", "upload_copy"]
