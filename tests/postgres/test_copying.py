@@ -91,7 +91,7 @@ async def test_what_looks_like_a_parameter_inside_strings_names_and_comments_is_
     """
     rows = await answering(lambda: stream_copy(pool, sql, value, format="ndjson"))
     told = json.loads((await rows.get()).body)
-    assert told == dict(a="$1", b="'$1", c=" $1 ", d=" $1 $$ $1 ", e=1, f=2, g="$1", h=value)
+    assert told == {"a": "$1", "b": "'$1", "c": " $1 ", "d": " $1 $$ $1 ", "e": 1, "f": 2, "g": "$1", "h": value}
 
 
 async def test_arguments_keep_their_types(pool, answering):
@@ -101,9 +101,17 @@ async def test_arguments_keep_their_types(pool, answering):
     """
     values = (5, None, Decimal("1.10"), ["a,'b", None], date(2024, 2, 29), [1, 2], b"\x00'", 0.1, 1)
     rows = await answering(lambda: stream_copy(pool, sql, *values, format="ndjson"))
-    assert json.loads((await rows.get()).body) == dict(
-        a="bigint", b=True, c=1.10, d=["a,'b", None], e="2024-03-01T00:00:00", f=True, g="\\x0027", h=0.1, n=1
-    )
+    assert json.loads((await rows.get()).body) == {
+        "a": "bigint",
+        "b": True,
+        "c": 1.10,
+        "d": ["a,'b", None],
+        "e": "2024-03-01T00:00:00",
+        "f": True,
+        "g": "\\x0027",
+        "h": 0.1,
+        "n": 1,
+    }
 
 
 async def test_arguments_of_types_made_by_users(database, answering):
@@ -136,7 +144,9 @@ async def shop(database, app, serve):
         @app.post("/<format>", stream=True)
         async def fill(request, format):
             columns = request.args.getlist("column") or None
-            return json_response(await upload_copy(pool, "goods", request.stream, format=format, columns=columns, wait=0.01))
+            return json_response(
+                await upload_copy(pool, "goods", request.stream, format=format, columns=columns, wait=0.01)
+            )
 
         yield pool, await serve(app)
 

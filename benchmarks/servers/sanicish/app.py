@@ -8,6 +8,7 @@ from pathlib import Path
 import asyncpg
 
 from sanicish import Channel, Sanic
+from sanicish.postgres import stream_copy, stream_query
 from sanicish.response import file, json, stream, text
 
 FILES = Path(os.environ.get("BENCH_FILES", "."))
@@ -80,22 +81,24 @@ async def send_file(request, name):
     return await file(FILES / f"{name}.bin")
 
 
-@app.get("/rows/<how>")
-async def rows(request, how):
+@app.get("/rows/row")
+async def rows(request):
     async def write(response):
         async with app.ctx.pool.acquire() as connection, connection.transaction():
-            if how == "copy":
-                await connection.copy_from_query(QUERY, output=response.write, format="csv")
-            elif how == "batch":
-                cursor = await connection.cursor(QUERY)
-                while batch := await cursor.fetch(1000):
-                    lines = [f"{row['id']},{row['customer']},{row['cents']}\n" for row in batch]
-                    await response.write("".join(lines))
-            else:
-                async for row in connection.cursor(QUERY, prefetch=1000):
-                    await response.write(f"{row['id']},{row['customer']},{row['cents']}\n")
+            async for row in connection.cursor(QUERY, prefetch=1000):
+                await response.write(f"{row['id']},{row['customer']},{row['cents']}\n")
 
     return stream(write, content_type="text/csv")
+
+
+@app.get("/rows/batch")
+async def rows_batch(request):
+    return stream_query(app.ctx.pool, QUERY, header=False)
+
+
+@app.get("/rows/copy")
+async def rows_copy(request):
+    return stream_copy(app.ctx.pool, QUERY, header=False)
 
 
 @app.get("/events")
