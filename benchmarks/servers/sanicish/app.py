@@ -81,7 +81,7 @@ async def send_file(request, name):
     return await file(FILES / f"{name}.bin")
 
 
-@app.get("/rows/row")
+@app.get("/rows/each")
 async def rows(request):
     async def write(response):
         async with app.ctx.pool.acquire() as connection, connection.transaction():
