@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import copy_context
-from functools import partial
 from queue import SimpleQueue
 from threading import Semaphore, Thread
 from time import monotonic
@@ -115,7 +114,7 @@ class Pull:
     async def _wait(self) -> None:
         if not self._busy:
             self._busy = True
-            _threads.run(partial(self._context.run, self._pull))
+            _threads.run(self._job)
         self._waiter = self._loop.create_future()
         await self._waiter
 
@@ -137,7 +136,12 @@ class Pull:
 
     # In the thread
 
-    def _pull(self) -> None:
+    def _job(self) -> None:
+        # The loop is told when the context was left: it may have the next batch pulled at once, by another thread.
+        self._tell(self._paused, *self._context.run(self._pull))
+
+    def _pull(self) -> tuple[bool, BaseException | None]:
+        """Whether this was the last of it, and what went wrong."""
         error: BaseException | None = None
         ended = True
         try:
@@ -147,7 +151,7 @@ class Pull:
         if self._stopped or ended:
             ended = True
             close_sync(self._iterator if self._iterator is not None else self._source)
-        self._tell(self._paused, ended, error)
+        return ended, error
 
     def _pull_batch(self) -> bool:
         """Whether the iterator has come to its end."""

@@ -178,3 +178,28 @@ assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_forked_process_has_threads_of_its_own():
     subprocess.run([sys.executable, "-c", FORKS], check=True, timeout=30)
+
+
+class Lingering(Pull):
+    """Its first thread does not leave before a second one has begun."""
+
+    second = None
+
+    def _pull_batch(self):
+        if self.second is not None:
+            self.second.set()
+        return super()._pull_batch()
+
+    def _tell(self, act, *values):
+        first = act == self._paused and self.second is None
+        if first:
+            self.second = threading.Event()
+        super()._tell(act, *values)
+        if first:
+            self.second.wait(2)
+
+
+async def test_next_batch_may_begin_in_another_thread_before_the_last_one_has_left():
+    """The two once met in the context of the stream, where only one thread may be."""
+    batches = await asyncio.wait_for(drained(Lingering(blocks(3, 70_000), bytes)), 1)
+    assert len(batches) == 3

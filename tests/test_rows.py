@@ -9,6 +9,7 @@ from decimal import Decimal
 from ipaddress import ip_address
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from sanicish import Sanic, csv, json_array, ndjson
@@ -285,3 +286,68 @@ def test_columns_are_asked_of_the_first_row_once():
     lines = CsvLines()
     assert lines([1, 2]) == b"1,2\r\n"
     assert lines({"a": 3}) == b"3\r\n"
+
+
+# A real database
+
+
+async def test_records_of_a_cursor_are_rows(app, serve, database):
+    query = """
+        SELECT n AS id, 'a,"b' || n AS name, n + 0.50 AS price, NULL::text AS nothing, n = 1 AS flag, n::float8 AS real,
+               '2024-01-02 03:04:05+00'::timestamptz AS at, '2024-01-02'::date AS day, '\\x00ff'::bytea AS raw,
+               ARRAY[n, n] AS list, '00000000-0000-0000-0000-000000000001'::uuid AS uuid, '127.0.0.1'::inet AS host
+        FROM generate_series(1, 2) AS n
+    """
+
+    async def records():
+        connection = await asyncpg.connect(database)
+        try:
+            async with connection.transaction():
+                async for record in connection.cursor(query):
+                    yield record
+        finally:
+            await connection.close()
+
+    app.get("/csv")(lambda request: csv(records()))
+    app.get("/json")(lambda request: json_array(records()))
+    app.get("/lines")(lambda request: ndjson(records()))
+    address = await serve(app)
+
+    async def body(path):
+        [reply] = read_answers(
+            await talk(address, f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+        )
+        assert reply.whole
+        return reply.body.decode()
+
+    rows = list(csv_module.DictReader(io.StringIO(await body("/csv"), newline="")))
+    assert rows[0] == {
+        "id": "1",
+        "name": 'a,"b1',
+        "price": "1.50",
+        "nothing": "",
+        "flag": "True",
+        "real": "1.0",
+        "at": "2024-01-02T03:04:05+00:00",
+        "day": "2024-01-02",
+        "raw": "00ff",
+        "list": "[1,1]",
+        "uuid": "00000000-0000-0000-0000-000000000001",
+        "host": "127.0.0.1",
+    }
+    values = json_module.loads(await body("/json"))
+    assert values[1] == {
+        "id": 2,
+        "name": 'a,"b2',
+        "price": "2.50",
+        "nothing": None,
+        "flag": False,
+        "real": 2.0,
+        "at": "2024-01-02T03:04:05+00:00",
+        "day": "2024-01-02",
+        "raw": "00ff",
+        "list": [2, 2],
+        "uuid": "00000000-0000-0000-0000-000000000001",
+        "host": "127.0.0.1",
+    }
+    assert [json_module.loads(line) for line in (await body("/lines")).splitlines()] == values
