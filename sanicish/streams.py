@@ -8,12 +8,16 @@ after all that came was delivered; one that is too large raises at once.
 """
 
 import asyncio
+import json
+import os
 from collections import deque
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, Protocol
 
 from sanicish.exceptions import BadRequest, PayloadTooLarge, StreamBusy
 from sanicish.headers import Headers
+from sanicish.parts import Part, read_parts
+from sanicish.reading import Saved, read_json_lines, read_lines, read_text, save
 
 __all__ = ["EMPTY", "RequestStream", "StreamBuffer"]
 
@@ -27,6 +31,12 @@ class Brakes(Protocol):
     def hold(self, reason: int, /) -> None: ...
 
     def release(self, reason: int, /) -> None: ...
+
+
+class Writer(Protocol):
+    """What a body can be piped into: a response."""
+
+    def write(self, data: bytes, /) -> Awaitable[None]: ...
 
 
 class RequestStream:
@@ -53,6 +63,7 @@ class RequestStream:
         "_size",
         "_trailers",
         "_waiter",
+        "fields",
         "received",
         "request_max_size",
         "total",
@@ -86,6 +97,7 @@ class RequestStream:
         self.wanted = False  # somebody has begun to read
         self.whole = False  # and wants all of it, as one
         self.received = 0  # bytes of body that have come
+        self.fields: Sequence[tuple[bytes, bytes]] = ()  # of the head that announced the body
         self.total = total  # bytes that the head announced; None when it did not
         self.request_max_size = max_size
         self._trailers: Headers | None = None
@@ -335,6 +347,50 @@ class RequestStream:
             self._put_back(pieces)
             raise
         return b"".join(pieces)
+
+    # Text, lines, parts, files
+
+    def text(self, encoding: str = "utf-8") -> AsyncIterator[str]:
+        """Text as it comes: ``async for piece in stream.text()``; a character that came in two pieces is one.
+
+        Raises ``BadRequest`` for bytes that are no such text.
+        """
+        return read_text(self, encoding)
+
+    def lines(self, encoding: str = "utf-8", limit: int = 65_536) -> AsyncIterator[str]:
+        """Lines without their ends; raises ``PayloadTooLarge`` for one of more than ``limit`` bytes."""
+        return read_lines(self, encoding, limit)
+
+    def json_lines(self, limit: int = 1_048_576, loads: Callable[[str], Any] = json.loads) -> AsyncIterator[Any]:
+        """The values of lines of JSON (NDJSON); raises ``BadRequest`` that names the line which is none."""
+        return read_json_lines(self, limit, loads)
+
+    def parts(
+        self, max_parts: int = 1_000, max_header: int = 8_192, max_part: int | None = None
+    ) -> AsyncIterator[Part]:
+        """The parts of a multipart body, each a stream: ``async for part in stream.parts()``.
+
+        Limits are a number of parts, bytes of a part's header, bytes of a part; ``PayloadTooLarge`` above them,
+        ``BadRequest`` for what is no multipart body.
+        """
+        content_type = b", ".join(value for name, value in self.fields if name == b"content-type")
+        return read_parts(self, content_type.decode("latin-1"), max_parts, max_header, max_part)
+
+    async def save(self, path: str | os.PathLike[str], digest: str = "sha256", overwrite: bool = True) -> Saved:
+        """Write what is left of the body into a file, which is there whole or not at all; its size and digest.
+
+        Raises ``RequestAborted`` if the client leaves too early, and nothing is left of the file then;
+        ``FileExistsError`` unless it may ``overwrite``.
+        """
+        return await save(self, path, digest, overwrite)
+
+    async def pipe(self, response: Writer) -> int:
+        """Write what is left of the body to a response, piece by piece; the number of bytes."""
+        size = 0
+        async for data in self:
+            size += len(data)
+            await response.write(data)
+        return size
 
     def __aiter__(self) -> "RequestStream":
         return self

@@ -197,6 +197,7 @@ class Http1Connection:
                 self._limits.stream_body,
                 self._on_wanted if head.expect_continue else None,
             )
+            body.fields = head.fields
             self._body = body
             self.exchange = Http1Exchange(head, body, self._shell.conn, self)
         self._fresh = True

@@ -1,0 +1,268 @@
+"""Text, lines, values and files out of a body that is still coming."""
+
+import asyncio
+import hashlib
+import json
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sanicish import stream, text
+from sanicish.exceptions import BadRequest, PayloadTooLarge, RequestAborted
+from sanicish.streams import RequestStream
+from tests.doubles.wire import Wire, talk
+
+
+def body(*pieces, error=None, content_type=None):
+    """A body that has come in these pieces."""
+    found = RequestStream(high=1 << 30)
+    if content_type:
+        found.fields = [(b"content-type", content_type)]
+    for piece in pieces:
+        found.feed(piece)
+    if error is None:
+        found.feed_eof()
+    else:
+        found.fail(error)
+    return found
+
+
+def split(data, cuts):
+    edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
+    return [data[a:b] for a, b in pairwise(edges)]
+
+
+async def collect(source):
+    return [item async for item in source]
+
+
+# Text
+
+
+@given(st.text(), st.lists(st.integers(0, 1000), max_size=10))
+def test_characters_that_came_in_two_pieces_are_whole(words, cuts):
+    pieces = split(words.encode(), cuts)
+    assert "".join(asyncio.run(collect(body(*pieces).text()))) == words
+
+
+async def test_text_comes_as_it_comes():
+    found = RequestStream()
+    found.feed("gr\u00fc".encode()[:-1])
+    pieces = found.text()
+    assert await anext(pieces) == "gr"
+    found.feed("\u00fc".encode()[1:])
+    assert await anext(pieces) == "\u00fc"
+
+
+@pytest.mark.parametrize("raw", [b"\xff", b"abc\xc3"])
+async def test_what_is_no_text_is_a_bad_request(raw):
+    with pytest.raises(BadRequest, match="utf-8"):
+        await collect(body(raw).text())
+
+
+async def test_text_of_a_cut_body_raises_after_what_came():
+    pieces = body(b"half", error=RequestAborted("cut")).text()
+    assert await anext(pieces) == "half"
+    with pytest.raises(RequestAborted):
+        await anext(pieces)
+
+
+# Lines
+
+
+@given(
+    st.lists(st.text(st.characters(exclude_characters="\r\n"), max_size=20)),
+    st.sampled_from(["\n", "\r\n"]),
+    st.lists(st.integers(0, 999)),
+)
+def test_lines_are_what_stands_between_their_ends(lines, end, cuts):
+    raw = "".join(line + end for line in lines).encode()
+    assert asyncio.run(collect(body(*split(raw, cuts)).lines())) == lines
+
+
+async def test_the_last_line_needs_no_end():
+    assert await collect(body(b"a\nb").lines()) == ["a", "b"]
+
+
+async def test_a_line_that_is_too_long_is_refused():
+    with pytest.raises(PayloadTooLarge):
+        await collect(body(b"a" * 100).lines(limit=10))
+
+
+async def test_values_are_read_line_by_line_and_empty_lines_are_none():
+    assert await collect(body(b'{"a":1}\n\n[2]\r\n"\xc3', b'\xbc"').json_lines()) == [{"a": 1}, [2], "\u00fc"]
+
+
+async def test_a_line_that_is_not_json_is_named():
+    values = body(b"1\nx\n").json_lines()
+    assert await anext(values) == 1
+    with pytest.raises(BadRequest, match="line 2 of the body is not JSON"):
+        await anext(values)
+
+
+async def test_loads_may_be_your_own():
+    assert await collect(body(b"1.5\n").json_lines(loads=str)) == ["1.5"]
+
+
+# Files
+
+
+async def test_a_body_is_saved_with_its_size_and_digest(tmp_path):
+    data = bytes(range(256)) * 4_000
+    saved = await body(*split(data, range(0, 1_000_000, 3_001))).save(tmp_path / "f")
+    assert saved == (tmp_path / "f", len(data), hashlib.sha256(data).hexdigest())
+    assert (tmp_path / "f").read_bytes() == data
+    assert [path.name for path in tmp_path.iterdir()] == ["f"]
+
+
+async def test_a_file_that_is_there_is_replaced_whole_or_kept(tmp_path):
+    (tmp_path / "f").write_bytes(b"old")
+    with pytest.raises(RequestAborted):
+        await body(b"new", error=RequestAborted("cut")).save(tmp_path / "f")
+    assert (tmp_path / "f").read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["f"]
+    with pytest.raises(FileExistsError):
+        await body(b"new").save(tmp_path / "f", overwrite=False)
+    await body(b"new").save(tmp_path / "f")
+    assert (tmp_path / "f").read_bytes() == b"new"
+
+
+async def test_a_new_file_is_saved_where_none_may_be_overwritten(tmp_path):
+    await body(b"new").save(tmp_path / "f", overwrite=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["f"]
+
+
+async def test_a_client_that_leaves_leaves_no_file(app, serve, tmp_path):
+    failed = asyncio.Event()
+
+    @app.put("/", stream=True)
+    async def upload(request):
+        try:
+            await request.stream.save(tmp_path / "f")
+        finally:
+            failed.set()
+
+    async with Wire(await serve(app)) as wire:
+        wire.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf")
+        wire.reset()
+        async with asyncio.timeout(5):
+            await failed.wait()
+            while list(tmp_path.iterdir()):  # a thread may still be at it
+                await asyncio.sleep(0.001)
+
+
+# Responses
+
+
+async def test_a_body_is_piped_into_the_response_as_it_comes(app, serve):
+    sizes = []
+
+    @app.post("/", stream=True)
+    async def echo(request):
+        async def write(response):
+            sizes.append(await request.stream.pipe(response))
+
+        return stream(write)
+
+    async with Wire(await serve(app)) as wire:
+        wire.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n")
+        await wire.until(b"3\r\none\r\n")
+        wire.send(b"3\r\ntwo\r\n0\r\n\r\n")
+        await wire.until(b"3\r\ntwo\r\n0\r\n\r\n")
+    assert sizes == [6]
+
+
+# Parts
+
+KIND = b"multipart/form-data; boundary=b"
+
+
+def part(name, data, *fields):
+    head = [b'Content-Disposition: form-data; name="%b"' % name, *fields]
+    return b"--b\r\n" + b"\r\n".join(head) + b"\r\n\r\n" + data + b"\r\n"
+
+
+FORM = (
+    part(b"title", b"gr\xc3\xbcn")
+    + part(b'file"; filename="a.txt', b"one\ntwo\n" * 10, b"Content-Type: text/plain")
+    + b"--b--\r\n"
+)
+
+
+@given(st.lists(st.integers(0, 1000), max_size=10))
+def test_parts_are_the_same_however_they_arrive(cuts):
+    async def read():
+        parts = body(*split(FORM, cuts), content_type=KIND).parts()
+        return [(one.name, one.filename, one.content_type, b"".join(await collect(one))) async for one in parts]
+
+    assert asyncio.run(read()) == [
+        ("title", None, "text/plain", b"gr\xc3\xbcn"),
+        ("file", "a.txt", "text/plain", b"one\ntwo\n" * 10),
+    ]
+
+
+async def test_a_part_is_read_before_the_next_one_has_come():
+    found = RequestStream()
+    found.fields = [(b"content-type", KIND)]
+    found.feed(part(b"a", b"first") + b"--b\r\n")
+    parts = found.parts()
+    first = await anext(parts)
+    assert await first.value() == "first"
+    found.feed(part(b"b", b"second")[5:] + b"--b--")
+    found.feed_eof()
+    assert await (await anext(parts)).value() == "second"
+    assert await anext(parts, None) is None
+
+
+async def test_what_was_not_read_of_a_part_is_skipped():
+    assert [one.name async for one in body(FORM, content_type=KIND).parts()] == ["title", "file"]
+
+
+async def test_a_part_has_lines_and_becomes_a_file(tmp_path):
+    async for one in body(FORM, content_type=KIND).parts():
+        if one.filename:
+            assert await one.read(3) == b"one"
+            assert await one.readline() == b"\n"
+            lines = one.lines()
+            assert await anext(lines) == "two"
+            saved = await one.save(tmp_path / "rest")
+    assert (saved.size, (tmp_path / "rest").read_bytes()) == (72, b"one\ntwo\n" * 9)
+
+
+@pytest.mark.parametrize(
+    ("raw", "kind", "limits", "error"),
+    [
+        (FORM, b"text/plain", {}, BadRequest),
+        (FORM, b"multipart/form-data", {}, BadRequest),
+        (FORM[:-10], KIND, {}, BadRequest),
+        (b"", KIND, {}, BadRequest),
+        (b"nonsense", KIND, {}, BadRequest),
+        (FORM, KIND, {"max_parts": 1}, PayloadTooLarge),
+        (FORM, KIND, {"max_part": 10}, PayloadTooLarge),
+        (part(b"a" * 200, b"") + b"--b--", KIND, {"max_header": 100}, PayloadTooLarge),
+    ],
+)
+async def test_a_bad_multipart_body_is_refused(raw, kind, limits, error):
+    with pytest.raises(error):
+        [await collect(one) async for one in body(raw, content_type=kind).parts(**limits)]
+
+
+async def test_a_field_that_is_larger_than_a_field_is_refused():
+    raw = part(b"a", b"x" * 70_000) + b"--b--"
+    with pytest.raises(PayloadTooLarge):
+        [await one.value() async for one in body(raw, content_type=KIND).parts()]
+
+
+async def test_parts_are_read_on_the_wire(app, serve):
+    @app.post("/", stream=True)
+    async def upload(request):
+        return text(json.dumps([[one.name, await one.value()] async for one in request.stream.parts()]))
+
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n" % (
+        KIND,
+        len(FORM),
+    )
+    answer = await talk(await serve(app), head + FORM)
+    assert json.loads(answer.partition(b"\r\n\r\n")[2]) == [["title", "gr\u00fcn"], ["file", "one\ntwo\n" * 10]]
