@@ -4,6 +4,7 @@ So every type that it knows is written as it should be, those of extensions too.
 """
 
 import json
+import re
 from collections.abc import Sequence
 
 from asyncpg import Attribute
@@ -16,6 +17,8 @@ _NUMBERS = frozenset({"float4", "float8", "numeric"})
 _UNQUOTED = _INTEGERS | _NUMBERS | _DATES | {"uuid"}  # a cast gives what COPY writes, and nothing of it needs quotes
 _TEXT = frozenset({"text", "varchar"})
 _ONE_LINE = _UNQUOTED | _TEXT | {"bool", "bpchar", "jsonb"}  # their JSON has no line breaks; that of json may
+
+_CHANGES = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(?:INSERT|UPDATE|DELETE|MERGE)\b", re.IGNORECASE | re.DOTALL)
 
 
 def inner(sql: str) -> str:
@@ -70,7 +73,7 @@ def _kind(column: Attribute) -> str:
 
 def _named(sql: str, names: str) -> tuple[str, str]:
     """A query as a table ``q`` with these column names: what stands before SELECT, and what behind FROM."""
-    if sql.lstrip("( \t\r\n")[:6].upper() in ("INSERT", "UPDATE", "DELETE", "MERGE "):
+    if _CHANGES.match(sql):
         return f"WITH q({names}) AS ({inner(sql)}) ", "q"
     return "", f"({inner(sql)}) AS q({names})"
 

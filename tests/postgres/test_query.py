@@ -132,7 +132,7 @@ async def test_a_query_may_end_as_it_does_in_a_file(pool, answering, args, end):
 async def test_rows_that_a_statement_returns_are_sent_and_it_is_committed(database, answering, batch):
     async with asyncpg.create_pool(database, min_size=1, max_size=1) as pool:
         await pool.execute("CREATE TABLE goods (id serial, name text)")
-        sql = "INSERT INTO goods (name) VALUES ('a'), ('b') RETURNING id, name"
+        sql = "-- new ones\n/* two */ insert INTO goods (name) VALUES ('a'), ('b') RETURNING id, name"
         rows = await answering(lambda: stream_query(pool, sql, batch=batch))
         assert (await rows.get()).body == b"id,name\n1,a\n2,b\n"
         assert await pool.fetchval("SELECT count(*) FROM goods") == 2
