@@ -414,7 +414,7 @@ def test_host_may_be_chosen(app):
 
 
 async def test_client_inside_a_loop_says_what_to_do(client):
-    with pytest.raises(RuntimeError, match=r"inside a loop use app\.create_server"):
+    with pytest.raises(RuntimeError, match=r"app\.test_client\(\), or app\.create_server"):
         client.get("/echo")
 
 
