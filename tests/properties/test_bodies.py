@@ -5,6 +5,7 @@ import csv
 import io
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,6 +41,7 @@ def sources(items, waits):
     return [iter(items), list(items), later(items, waits), (item for item in items)]
 
 
+@pytest.mark.slow
 @given(items, st.sets(st.integers(0, 30)))
 def test_every_item_is_written_by_itself(given_items, waits):
     async def run(source, inline):
@@ -53,6 +55,7 @@ def test_every_item_is_written_by_itself(given_items, waits):
                 assert asyncio.run(run(source, inline)) == [encode(item) for item in given_items]
 
 
+@pytest.mark.slow
 @given(items, st.sets(st.integers(0, 30)), st.binary(max_size=3), st.binary(max_size=3))
 def test_joined_items_are_the_same_bytes_in_fewer_writes(given_items, waits, first, last):
     async def run(source):
@@ -88,6 +91,7 @@ json_values = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(json_values, max_size=6))
 def test_json_array_is_read_back(values):
     members = JsonItems()

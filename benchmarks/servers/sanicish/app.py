@@ -48,8 +48,9 @@ async def pieces(request, count, size):
 
 
 @app.get("/sync/<count:int>/<size:int>")
-async def sync(request, count, size):
-    return text("", status=501)
+def sync(request, count, size):
+    piece = b"x" * (size - 1) + b"\n"
+    return (piece for _ in range(count))
 
 
 @app.post("/upload", stream=True)
