@@ -23,7 +23,7 @@ _CHANGES = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(?:INSERT|UPDATE|DELETE|MERG
 
 def inner(sql: str) -> str:
     """A query as it can stand in parentheses: without a semicolon, and with a comment at its end ended."""
-    return sql.strip().rstrip("; \t\r\n") + "\n"
+    return sql.strip().rstrip("; \t\n\r") + "\n"
 
 
 def literal(text: str) -> str:
@@ -37,7 +37,7 @@ def csv_header(columns: Sequence[Attribute]) -> str:
 
 
 def _quoted(text: str) -> str:
-    if text and not any(mark in text for mark in ',"\r\n'):
+    if text and not any(mark in text for mark in ',"\n\r'):
         return text
     return '"' + text.replace('"', '""') + '"'
 
