@@ -1,10 +1,10 @@
-"""``python -m benchmarks``: run; or ``plot RESULT.json``, or ``micro``."""
+"""``python -m benchmarks``: run; or ``plot RESULT.json``, ``micro`` or ``rows``."""
 
 import sys
 from importlib import import_module
 
 # Only what is asked for is loaded: to run nobody needs what plots.
-COMMANDS = {"plot": "benchmarks.plot", "micro": "benchmarks.micro"}
+COMMANDS = {"plot": "benchmarks.plot", "micro": "benchmarks.micro", "rows": "benchmarks.rows"}
 
 if __name__ == "__main__":
     name, arguments = "benchmarks.run", sys.argv[1:]

@@ -13,6 +13,7 @@ import asyncpg
 from sanicish.exceptions import BadRequest, ClientDisconnected, SanicException
 from sanicish.files import content_disposition
 from sanicish.postgres.arguments import whole_query
+from sanicish.postgres.joining import Joined
 from sanicish.postgres.leasing import WAIT, Connection, Source, leased
 from sanicish.postgres.lines import inner, json_lines
 from sanicish.response import StreamingHTTPResponse
@@ -86,23 +87,26 @@ async def _copy_out(
     so that is what ends the copy; only where no row comes is it cancelled.
     """
     left = False
+    joined = Joined(write)
 
     async def output(data: bytes) -> None:
         if left:
             raise ClientDisconnected("nobody is left to copy for")
-        await write(data)
+        await joined.add(data)
 
     copying = asyncio.create_task(connection.copy_from_query(query, output=output, **options))
     try:
         await asyncio.wait([copying])
+        await copying  # has ended, and raises what it raised
+        await joined.end()
     except asyncio.CancelledError:
         left = True
         await asyncio.wait([copying], timeout=_ROW_SECONDS)
         raise
     finally:
+        joined.drop()
         copying.cancel()
         await asyncio.gather(copying, return_exceptions=True)
-    await copying  # has ended, and raises what it raised
 
 
 async def upload_copy(

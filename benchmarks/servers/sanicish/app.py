@@ -97,6 +97,11 @@ async def rows_batch(request):
     return stream_query(app.ctx.pool, QUERY, header=False)
 
 
+@app.get("/rows/cursor")
+async def rows_cursor(request):
+    return stream_query(app.ctx.pool, QUERY, header=False, batch=1000)
+
+
 @app.get("/rows/copy")
 async def rows_copy(request):
     return stream_copy(app.ctx.pool, QUERY, header=False)
