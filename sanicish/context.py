@@ -4,7 +4,7 @@ One context variable holds it, set in the task of every exchange. What a request
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from contextvars import ContextVar
 from functools import wraps
 from types import ModuleType
@@ -159,19 +159,12 @@ class _AsyncPinned:
             current_request.reset(token)
 
 
-def finding_request(handler: Callable[..., Any], path_names: Iterable[str]) -> Callable[..., Any]:
+def finding_request(handler: Callable[..., Any], path_names: Collection[str]) -> Callable[..., Any]:
     """A handler to be called with the request, made of one that takes none and finds it in the context.
 
     A handler takes the request if it has a positional parameter in front of those that its path fills in.
     """
-    try:
-        parameters = inspect.signature(handler).parameters.values()
-    except (TypeError, ValueError):
-        return handler
-    if any(one.kind is one.VAR_POSITIONAL for one in parameters):
-        return handler
-    positional = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
-    if positional and positional[0].name not in path_names:
+    if _takes_request(handler, path_names):
         return handler
 
     @wraps(handler)
@@ -179,3 +172,18 @@ def finding_request(handler: Callable[..., Any], path_names: Iterable[str]) -> C
         return handler(**values)
 
     return handle
+
+
+def _takes_request(handler: Any, path_names: Collection[str]) -> bool:
+    """Look at the signature; where a decorator passes on whatever it is given, at that of what it decorates."""
+    try:
+        parameters = inspect.signature(handler, follow_wrapped=False).parameters.values()
+    except (TypeError, ValueError):
+        return True
+    for parameter in parameters:
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            return parameter.name not in path_names
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            wrapped = getattr(handler, "__wrapped__", None)
+            return wrapped is None or _takes_request(wrapped, path_names)
+    return False

@@ -116,6 +116,30 @@ async def test_quart_page_switches_the_timeout_of_a_response_off(app, serve):
     assert answer == chunked_answer(b"data: one\n\n", b"data: two\n\n")
 
 
+async def test_quart_page_tests_a_stream(app):
+    """The page leaves the path out."""
+    quart_bytes_corrected(app)
+
+    async def test_stream() -> None:
+        test_client = app.test_client()
+        async with test_client.request('/') as connection:
+            data = await connection.receive()
+            assert data
+            ...
+            assert connection.status_code == 200
+            ...
+            await connection.disconnect()  # For infinite streams
+
+    await test_stream()
+
+
+async def test_quart_page_collects_a_stream(app):
+    quart_timeout(app)
+    test_client = app.test_client()
+    response = await test_client.get('/sse')
+    assert await response.get_data() == b'data: one\n\ndata: two\n\n'
+
+
 # Flask: streaming contents, 3.2
 
 

@@ -1,5 +1,7 @@
 """What a handler returned becomes a response: the ways of Flask and Quart."""
 
+import functools
+
 import pytest
 
 from sanicish import HTTPResponse, Response, Sanic, StreamingHTTPResponse, html, json, make_response, text
@@ -268,6 +270,35 @@ def test_handler_that_takes_anything_takes_the_request(app):
     app.get("/b/<name>")(lambda request, name: f"{request.path} {name}")
     assert get(app, "/a/x").text == "/a/x x"
     assert get(app, "/b/x").text == "/b/x x"
+
+
+def decorated_by_anything(handler):
+    @functools.wraps(handler)
+    def wrapper(*args, **kwargs):
+        return handler(*args, **kwargs)
+
+    return wrapper
+
+
+def decorated_with_request(handler):
+    @functools.wraps(handler)
+    def wrapper(request, *args, **kwargs):
+        return handler(*args, **kwargs)
+
+    return wrapper
+
+
+def test_decorator_that_passes_everything_on_takes_what_its_handler_takes(app):
+    app.get("/a/<name>")(decorated_by_anything(lambda name: name))
+    app.get("/b/<name>")(decorated_by_anything(lambda request, name: request.path))
+    app.get("/c")(decorated_by_anything(lambda: "none"))
+    assert [get(app, path).text for path in ("/a/x", "/b/x", "/c")] == ["x", "/b/x", "none"]
+
+
+def test_decorator_that_names_the_request_is_given_it(app):
+    app.get("/a/<name>")(decorated_with_request(lambda name: name))
+    app.get("/b")(decorated_with_request(lambda: "none"))
+    assert [get(app, path).text for path in ("/a/x", "/b")] == ["x", "none"]
 
 
 # JSON of the application
