@@ -77,7 +77,8 @@ class StreamingHTTPResponse(BaseHTTPResponse):
         super().__init__(status, headers, content_type)
         if streaming_fn is not None and not callable(streaming_fn):
             raise TypeError(
-                f"stream() takes the function itself, not {type(streaming_fn).__name__}: write stream(fn), not stream(fn())"
+                f"stream() takes the function itself, not {type(streaming_fn).__name__}: write stream(fn), not stream(fn());"
+                " a generator is returned as it is"
             )
         self.streaming_fn = streaming_fn
         self.chunked = chunked
