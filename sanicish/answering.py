@@ -139,14 +139,24 @@ async def pass_response(app: Application, request: Request, response: Any) -> An
     """Let response middleware see, change or replace a response before its head leaves."""
     own = request.route.response_middleware if request.route is not None else ()
     for function in (*own, *app.response_middleware):
-        changed = function(request, response)
-        if hasattr(changed, "__await__"):
-            changed = await changed
-        if changed is not None and changed is not response:
-            if isinstance(response, StreamingHTTPResponse):
-                await response.discard()
-            response = _checked(request, changed, function)
+        try:
+            changed = function(request, response)
+            if hasattr(changed, "__await__"):
+                changed = await changed
+            changed = None if changed is None or changed is response else _checked(request, changed, function)
+        except BaseException:
+            await _discard(response)
+            raise
+        if changed is not None:
+            await _discard(response)
+            response = changed
     return response
+
+
+async def _discard(response: Any) -> None:
+    """Close what a response that will not be sent would have streamed."""
+    if isinstance(response, StreamingHTTPResponse):
+        await response.discard()
 
 
 async def _send(app: Application, request: Request, exchange: Exchange, response: Any) -> None:

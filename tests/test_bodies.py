@@ -306,6 +306,22 @@ def test_iterator_is_closed_when_middleware_replaces_its_response(app):
     assert file.closed == 1
 
 
+def test_iterator_is_closed_when_middleware_fails(app):
+    file = File()
+
+    @app.get("/a")
+    def handler(request):
+        return file
+
+    @app.on_response
+    def sour(request, response):
+        if response.status == 200:
+            raise OSError
+
+    assert get(app, "/a").status == 500
+    assert file.closed == 1
+
+
 def test_error_while_closing_is_told_to_the_log(app, caplog):
     class Sour(File):
         def close(self):
