@@ -48,7 +48,7 @@ STOP: Awaitable[None] = _Stop()
 class FlowControl:
     """The brakes of one connection; awaiting it waits until there is room to write, and takes turns."""
 
-    __slots__ = ("_holds", "_slice", "_transport", "_waiters", "lost", "paused", "resumed", "turn_ends")
+    __slots__ = ("_holds", "_slice", "_transport", "_waiters", "lost", "paused", "resumed", "told", "turn_ends")
 
     def __init__(self, transport: Any, slice_seconds: float = 0.005) -> None:
         self._transport = transport
@@ -58,6 +58,7 @@ class FlowControl:
         self.paused = False  # the transport has more unsent bytes than its high-water mark
         self.resumed = 0  # how often it had room again
         self.lost = False  # the connection is gone
+        self.told: asyncio.Task[Any] | None = None  # who has heard of that
         self.turn_ends = 0.0  # on the monotonic clock: when a writer must let others run
 
     # Reading
@@ -121,5 +122,6 @@ class FlowControl:
             self._waiters.append(waiter)
             yield from waiter
         if self.lost:
+            self.told = asyncio.current_task()
             raise ClientDisconnected("the client is gone")
         self.turn_ends = monotonic() + self._slice

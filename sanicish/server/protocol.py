@@ -215,6 +215,8 @@ class HttpProtocol(asyncio.Protocol):
         if self._task is not None and exchange is not None and exchange.cancel_reason is None:
             exchange.cancel_reason = reason
             self._cancelled = self._host.loop.time()
+            if reason == "disconnect" and self.flow.told is self._task:
+                return  # a write has told it already, and it shall clean up undisturbed, within its time
             self._task.cancel(reason)
             if not self._began:  # it will never run, and so never come to its end by itself
                 self._ended(exchange)

@@ -377,6 +377,47 @@ async def test_a_reader_that_goes_on_without_reading_is_cancelled():
     assert host.handler.reason == "disconnect"
 
 
+async def test_a_writer_that_has_heard_that_its_client_is_gone_cleans_up_undisturbed():
+    """A write may find that out a turn before the transport tells."""
+    gate, cleaned = asyncio.Event(), []
+
+    async def do(exchange):
+        exchange.start(200, None, None, None)
+        try:
+            await exchange.write(b"x")
+        finally:
+            await gate.wait()
+            cleaned.append(True)
+
+    host = Host(Handler(do))
+    host.protocol.flow.connection_lost()
+    await host.send(GET)
+    await host.lose()
+    gate.set()
+    await settle()
+    assert cleaned == [True]
+    assert isinstance(host.handler.ended[0], ClientDisconnected) and host.handler.reason == "disconnect"
+
+
+async def test_a_writer_that_has_heard_that_its_client_is_gone_and_stays_is_cancelled(caplog):
+    async def do(exchange):
+        exchange.start(200, None, None, None)
+        try:
+            await exchange.write(b"x")
+        except ClientDisconnected:
+            await asyncio.Event().wait()
+
+    host = Host(Handler(do), STREAM_CLEANUP_TIMEOUT=2)
+    host.protocol.flow.connection_lost()
+    await host.send(GET)
+    await host.lose()
+    await host.sweep(1)
+    assert host.handler.ended == []
+    await host.sweep(2)
+    assert isinstance(host.handler.ended[0], asyncio.CancelledError)
+    assert "goes on 2 s after" in caplog.text
+
+
 # Clients that end their side
 
 
