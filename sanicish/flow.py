@@ -9,6 +9,7 @@ gives the loop away after a slice of time, because a fast client would otherwise
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Generator
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
@@ -122,6 +123,7 @@ class FlowControl:
             self._waiters.append(waiter)
             yield from waiter
         if self.lost:
-            self.told = asyncio.current_task()
+            with suppress(RuntimeError):  # whoever drives this without a loop has no task either
+                self.told = asyncio.current_task()
             raise ClientDisconnected("the client is gone")
         self.turn_ends = monotonic() + self._slice
