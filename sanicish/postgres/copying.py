@@ -30,6 +30,7 @@ _CONTENT_TYPES = {
     "ndjson": "application/x-ndjson",
 }
 _ROW_SECONDS = 0.02  # for a row to come, if any is on its way, before a query that nobody waits for is cancelled
+_SETTLE_SECONDS = 0.07  # for the database to confirm that
 # As JSON has no control characters, nothing of a line is ever quoted or escaped.
 _PLAIN_LINES: dict[str, Any] = {"format": "csv", "quote": "\x01", "delimiter": "\x02"}
 
@@ -81,7 +82,7 @@ def stream_copy(
 async def _copy_out(
     connection: Connection, query: str, write: Callable[[bytes], Awaitable[None]], options: dict[str, Any]
 ) -> None:
-    """Copy a query to ``write``; when this is cancelled, so is the query, and the connection stays usable.
+    """Copy a query to ``write``; when this is cancelled, so is the query, and the connection can be used again.
 
     asyncpg loses its place when it is cancelled while rows are on their way to it. It does not when its output fails,
     so that is what ends the copy; only where no row comes is it cancelled.
@@ -99,14 +100,29 @@ async def _copy_out(
         await asyncio.wait([copying])
         await copying  # has ended, and raises what it raised
         await joined.end()
-    except asyncio.CancelledError:
+    except BaseException:
         left = True
         await asyncio.wait([copying], timeout=_ROW_SECONDS)
+        copying.cancel()
+        await asyncio.gather(copying, return_exceptions=True)
+        await _settle(connection)
         raise
     finally:
         joined.drop()
-        copying.cancel()
-        await asyncio.gather(copying, return_exceptions=True)
+
+
+async def _settle(connection: Connection) -> None:
+    """See that a connection whose copy was ended early can be used; give it up if not.
+
+    asyncpg waits for ever for the end of a cancelled copy that the database had ended just before.
+    """
+    try:
+        async with asyncio.timeout(_SETTLE_SECONDS):
+            await connection.execute("SELECT 1")
+    except asyncpg.PostgresError:
+        return  # it answers, if only to say that the transaction has failed
+    except (TimeoutError, OSError, asyncpg.InterfaceError, asyncpg.InternalClientError):
+        connection.terminate()
 
 
 async def upload_copy(
@@ -145,6 +161,15 @@ async def upload_copy(
         except (asyncpg.DataError, asyncpg.CharacterNotInRepertoireError) as error:
             raise BadRequest(_said(error)) from error
     return int(told.split()[-1])
+
+
+async def _copy_in(connection: Connection, table: str, data: AsyncIterable[bytes], **options: Any) -> str:
+    """Copy data into a table; whatever fails, the connection can be used again."""
+    try:
+        return await connection.copy_to_table(table, source=_pieces(data), **options)
+    except BaseException:
+        await _settle(connection)
+        raise
 
 
 async def _pieces(data: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:

@@ -11,9 +11,11 @@ from decimal import Decimal
 import asyncpg
 import pytest
 
+from sanicish.exceptions import ClientDisconnected
 from sanicish.postgres import stream_copy, upload_copy
+from sanicish.postgres.copying import _copy_out
 from sanicish.response import json as json_response
-from tests.doubles.wire import Wire, talk
+from tests.doubles.wire import PATIENCE, Wire, talk
 from tests.postgres.test_query import TYPES, copied
 
 # Out
@@ -67,6 +69,18 @@ def test_json_has_no_options_of_csv(pool):
 def test_another_format_is_refused_at_once(pool):
     with pytest.raises(ValueError, match="csv, text, binary or ndjson"):
         stream_copy(pool, "SELECT 1", format="json")
+
+
+async def test_a_client_that_leaves_at_the_last_row_leaves_no_connection_that_hangs(postgres):
+    def write(data):
+        raise ClientDisconnected("gone")
+
+    connection = await asyncpg.connect(postgres.at("test"))
+    async with asyncio.timeout(PATIENCE):
+        with pytest.raises(ClientDisconnected):
+            await _copy_out(connection, "SELECT repeat('x', 50000)", write, {"format": "csv"})
+        assert connection.is_closed() or await connection.fetchval("SELECT 1") == 1
+        await connection.close()
 
 
 # Arguments
