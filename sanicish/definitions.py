@@ -43,6 +43,8 @@ class StaticDef:
     index: tuple[str, ...] = ()
     follow_external_symlink_files: bool = False
     follow_external_symlink_dirs: bool = False
+    max_age: float | None = None
+    precompressed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from enum import StrEnum
 from types import SimpleNamespace
 from typing import Any
 
+from sanicish.exceptions import ResponseError
+from sanicish.files import read_at
 from sanicish.headers import Headers
 from sanicish.streams import RequestStream
 
@@ -117,6 +119,9 @@ def _nothing(name: str) -> None:
     return None
 
 
+_READ = 262_144  # bytes of a file that are read at once; more make nothing faster
+
+
 class Exchange(ABC):
     """One request and its one response.
 
@@ -178,6 +183,19 @@ class Exchange(ABC):
         Raises ``StreamClosed`` after the end, ``ContentLengthMismatch`` beyond the promised length and
         ``WriteBufferFull`` when too much was written without awaiting.
         """
+
+    async def send_file(self, descriptor: int, offset: int, count: int) -> None:
+        """Write ``count`` bytes of an open file from ``offset`` on, in the way that is fastest here.
+
+        Raises ``ResponseError`` if the file has become shorter, and what ``write`` raises.
+        """
+        while count:
+            data = await read_at(descriptor, offset, min(count, _READ))
+            if not data:
+                raise ResponseError(f"the file became {count} bytes shorter while it was sent")
+            await self.write(data)
+            offset += len(data)
+            count -= len(data)
 
     @abstractmethod
     def flush(self) -> Awaitable[None]:

@@ -1,18 +1,22 @@
 """A file as pieces: opened without surprises, measured by its descriptor, read in a thread."""
 
 import asyncio
+import ctypes
 import errno
 import mimetypes
 import os
 import stat
+import sys
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import aiofiles.os
 
 from sanicish.exceptions import FileNotFound, Forbidden, ResponseError
 
-__all__ = ["FileBody", "content_disposition", "guess_type", "stat_file"]
+__all__ = ["FileBody", "content_disposition", "guess_type", "open_file", "read_at", "stat_file", "warm"]
 
 # So that an answer does not depend on what the machine's own tables say.
 _TYPES = {
@@ -46,6 +50,7 @@ _MISSING = frozenset(
 )
 
 
+@lru_cache(maxsize=1_024)
 def guess_type(name: str) -> str:
     """The media type of a file name, with charset where it is text."""
     found = _TYPES.get(Path(name).suffix.lower())
@@ -83,18 +88,78 @@ def _refusal(error: OSError | ValueError, path: object) -> Exception:
     return error
 
 
-def _open(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """A descriptor of a regular file, and its size; called in a thread."""
-    # A FIFO put in the place of a file would block the thread for ever.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+def _checked(descriptor: int, path: str | os.PathLike[str]) -> tuple[int, os.stat_result]:
+    """A descriptor of a regular file, and what is known of it."""
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):
         os.close(descriptor)
         raise FileNotFound("File not found", path=path)
-    return descriptor, found.st_size
+    return descriptor, found
 
 
-def _close_unwanted(opening: "asyncio.Future[tuple[int, int]]") -> None:
+# A FIFO put in the place of a file would block the thread for ever.
+_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+
+
+def _open(path: str | os.PathLike[str]) -> tuple[int, os.stat_result]:
+    """Called in a thread."""
+    return _checked(os.open(path, _FLAGS), path)
+
+
+class _How(ctypes.Structure):
+    """What openat2(2) is told."""
+
+    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
+
+
+_OPENAT2, _AT_FDCWD, _RESOLVE_CACHED = 437, -100, 0x20
+_how = _How(_FLAGS, 0, _RESOLVE_CACHED)
+_how_address = ctypes.addressof(_how)
+_syscall: Any = None
+if sys.platform == "linux":
+    _syscall = ctypes.CDLL(None, use_errno=True).syscall
+    _syscall.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t]
+    _syscall.restype = ctypes.c_long
+# What says that the kernel would have to ask the disk, or that it does not know the call.
+_ASK_A_THREAD = frozenset((errno.EAGAIN, errno.ENOSYS, errno.EPERM, errno.EINVAL, errno.E2BIG))
+
+
+def _open_cached(path: str | os.PathLike[str]) -> tuple[int, os.stat_result] | None:
+    """Open a file whose name the kernel has at hand, at once; ``None`` if a thread has to."""
+    if _syscall is None:
+        return None
+    name = os.fsencode(path)
+    if b"\0" in name:
+        raise ValueError("embedded null byte")
+    descriptor = _syscall(_OPENAT2, _AT_FDCWD, name, _how_address, ctypes.sizeof(_How))
+    if descriptor >= 0:
+        return _checked(descriptor, path)
+    number = ctypes.get_errno()
+    if number in _ASK_A_THREAD:
+        return None
+    raise OSError(number, os.strerror(number), path)
+
+
+async def open_file(path: str | os.PathLike[str]) -> tuple[int, os.stat_result]:
+    """A descriptor of a regular file, and what is known of it; raises ``FileNotFound`` or ``Forbidden``.
+
+    The loop is not blocked: what the kernel has at hand is opened at once, the rest in a thread.
+    """
+    try:
+        opened = _open_cached(path)
+        if opened is not None:
+            return opened
+        opening = asyncio.get_running_loop().run_in_executor(None, _open, path)
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close_unwanted)
+            raise
+    except (OSError, ValueError) as error:
+        raise _refusal(error, path) from None
+
+
+def _close_unwanted(opening: "asyncio.Future[tuple[int, os.stat_result]]") -> None:
     if not opening.cancelled() and opening.exception() is None:
         os.close(opening.result()[0])
 
@@ -102,6 +167,34 @@ def _close_unwanted(opening: "asyncio.Future[tuple[int, int]]") -> None:
 # By position: a read that is given up may still run in its thread when the descriptor is closed and its number used
 # again, and must then take nothing from anybody.
 _pread = aiofiles.os.wrap(os.pread)
+_NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)
+
+
+def _is_warm(descriptor: int, offset: int, size: int) -> bool:
+    """Whether bytes of a file lie in memory, as far as its first and last of them tell."""
+    if not _NOWAIT:
+        return False
+    probe = bytearray(1)
+    try:
+        os.preadv(descriptor, [probe], offset, _NOWAIT)
+        os.preadv(descriptor, [probe], offset + size - 1, _NOWAIT)
+    except OSError:  # it is on the disk, or its file system cannot tell
+        return False
+    return True
+
+
+async def read_at(descriptor: int, offset: int, size: int) -> bytes:
+    """Bytes of an open file: at once if they lie in memory, in a thread if the disk has to be asked."""
+    if _is_warm(descriptor, offset, size):
+        return os.pread(descriptor, size, offset)
+    data: bytes = await _pread(descriptor, size, offset)
+    return data
+
+
+async def warm(descriptor: int, offset: int, size: int) -> None:
+    """Have bytes of an open file in memory, so that the loop does not wait for the disk."""
+    if not _is_warm(descriptor, offset, size):
+        await _pread(descriptor, size, offset)
 
 
 class FileBody:
@@ -110,25 +203,18 @@ class FileBody:
     def __init__(self, path: str | os.PathLike[str], start: int = 0, length: int | None = None) -> None:
         self.path = path
         self.left = length or 0  # bytes still to be read
-        self._position = start
+        self.position = start
+        self.descriptor = -1
         self._whole = length is None
-        self._descriptor = -1
 
     async def __aenter__(self) -> "FileBody":
-        opening = asyncio.get_running_loop().run_in_executor(None, _open, self.path)
-        try:
-            self._descriptor, size = await asyncio.shield(opening)
-        except asyncio.CancelledError:
-            opening.add_done_callback(_close_unwanted)
-            raise
-        except (OSError, ValueError) as error:
-            raise _refusal(error, self.path) from None
+        self.descriptor, found = await open_file(self.path)
         if self._whole:
-            self.left = size - self._position
+            self.left = found.st_size - self.position
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        os.close(self._descriptor)
+        os.close(self.descriptor)
 
     async def read(self, size: int) -> bytes:
         """The next bytes, at most ``size``; ``b""`` at the end.
@@ -137,9 +223,9 @@ class FileBody:
         """
         if self.left <= 0:
             return b""
-        piece: bytes = await _pread(self._descriptor, min(self.left, size), self._position)
+        piece = await read_at(self.descriptor, self.position, min(self.left, size))
         if not piece:
             raise ResponseError(f"{self.path} became {self.left} bytes shorter while it was sent")
-        self._position += len(piece)
+        self.position += len(piece)
         self.left -= len(piece)
         return piece

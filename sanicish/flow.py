@@ -49,7 +49,18 @@ STOP: Awaitable[None] = _Stop()
 class FlowControl:
     """The brakes of one connection; awaiting it waits until there is room to write, and takes turns."""
 
-    __slots__ = ("_holds", "_slice", "_transport", "_waiters", "lost", "paused", "resumed", "told", "turn_ends")
+    __slots__ = (
+        "_holds",
+        "_slice",
+        "_transport",
+        "_waiters",
+        "blocked",
+        "lost",
+        "paused",
+        "resumed",
+        "told",
+        "turn_ends",
+    )
 
     def __init__(self, transport: Any, slice_seconds: float = 0.005) -> None:
         self._transport = transport
@@ -57,6 +68,7 @@ class FlowControl:
         self._waiters: deque[asyncio.Future[None]] | None = None
         self._slice = slice_seconds
         self.paused = False  # the transport has more unsent bytes than its high-water mark
+        self.blocked = False  # something waits for room that the transport does not know of
         self.resumed = 0  # how often it had room again
         self.lost = False  # the connection is gone
         self.told: asyncio.Task[Any] | None = None  # who has heard of that

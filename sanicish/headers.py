@@ -72,18 +72,22 @@ class Headers(MutableMapping[str, str]):
     ``add`` puts one more. ``items()`` gives each name and value as it will be sent.
     """
 
-    __slots__ = ("_fields", "_frozen")
+    __slots__ = ("_fields", "_frozen", "_received")
 
     def __init__(self, fields: Fields | None = None) -> None:
         self._fields: dict[str, list[tuple[str, str]]] = {}
         self._frozen = False
-        if fields:
+        self._received = False  # from a peer: more may stand there than may be sent
+        if type(fields) is Headers and not fields._received:  # checked already
+            self._fields = {name: list(values) for name, values in fields._fields.items()}
+        elif fields:
             self.extend(fields)
 
     @classmethod
     def from_raw(cls, fields: Iterable[tuple[bytes, bytes]]) -> "Headers":
         """Fields as a parser found them; already valid, so only decoded (latin-1, RFC 9110 5.5)."""
         self = cls()
+        self._received = True
         store = self._fields
         for raw_name, raw_value in fields:
             name = raw_name.decode("latin-1")
@@ -136,6 +140,19 @@ class Headers(MutableMapping[str, str]):
 
     __hash__ = None  # type: ignore[assignment]
 
+    def setdefault(self, name: str, default: object = "") -> str:
+        """The first value of this name, which is ``default`` from now on if there was none."""
+        fields = self._fields.get(name.lower())
+        if fields is not None:
+            return fields[0][1]
+        text = check_field(name, default)
+        self._writable()[name.lower()] = [(name, text)]
+        return text
+
+    def without(self, names: frozenset[str]) -> list[tuple[str, str]]:
+        """Each name and value but for some names, given in lower case."""
+        return [field for key, fields in self._fields.items() if key not in names for field in fields]
+
     def add(self, name: str, value: object) -> None:
         """Put one more field of this name beside those that are there."""
         text = check_field(name, value)
@@ -172,4 +189,5 @@ class Headers(MutableMapping[str, str]):
         """A changeable copy."""
         other = Headers()
         other._fields = {name: list(fields) for name, fields in self._fields.items()}
+        other._received = self._received
         return other

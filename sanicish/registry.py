@@ -259,11 +259,15 @@ class Registry:
         index: str | Iterable[str] | None = None,
         follow_external_symlink_files: bool = False,
         follow_external_symlink_dirs: bool = False,
+        *,
+        max_age: float | None = None,
+        precompressed: bool = False,
     ) -> None:
         """Serve a file, or the files of a directory, under ``uri``.
 
         ``pattern`` is a regular expression for what follows ``uri``; ``index`` names the files that stand for their
-        directory. Ranges are always served and files always streamed, so ``use_content_range`` and
+        directory; ``max_age`` is in seconds. ``precompressed`` sends ``name.br``, ``name.zst`` or ``name.gz`` to
+        clients that take it. Ranges are always served and files always streamed, so ``use_content_range`` and
         ``stream_large_files`` do nothing.
         """
         path = file_or_directory.decode() if isinstance(file_or_directory, bytes) else file_or_directory
@@ -282,6 +286,8 @@ class Registry:
                 () if index is None else tuple(_several(index)),
                 follow_external_symlink_files,
                 follow_external_symlink_dirs,
+                max_age,
+                precompressed,
             )
         )
 

@@ -2,20 +2,21 @@
 
 import re
 from dataclasses import replace
-from email.utils import formatdate, parsedate_to_datetime
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
 from sanicish.definitions import RouteDef, StaticDef
 from sanicish.exceptions import FileNotFound
-from sanicish.files import stat_file
-from sanicish.handlers import ContentRangeHandler
+from sanicish.files import guess_type
 from sanicish.request import Request
 from sanicish.response import HTTPResponse, StreamingHTTPResponse, file
 from sanicish.router import FILE_PARAMETER
 
 __all__ = ["StaticFiles", "static_routes"]
+
+
+_SUFFIXES = {"br": ".br", "zstd": ".zst", "gzip": ".gz"}
+_REFUSED = re.compile(r";\s*q=0(?:\.0*)?\s*\Z")  # RFC 9110 12.4.2
 
 
 class StaticFiles:
@@ -37,14 +38,39 @@ class StaticFiles:
         path = self._root if name is None else self._inside(unquote(name))
         if self._said.index and path.is_dir():
             path = self._index_of(path)
-        found = await stat_file(path)
-        headers: dict[str, Any] = {"Accept-Ranges": "bytes"}
-        if self._said.use_modified_since:
-            headers["Last-Modified"] = formatdate(int(found.st_mtime), usegmt=True)
-            if not _modified_since(request, found.st_mtime):
-                return HTTPResponse(status=304, headers=headers)
-        wanted = ContentRangeHandler(request, found) if _asks_range(request) else None
-        return await file(path, mime_type=self._said.content_type, headers=headers, _range=wanted)
+        said = self._said
+        headers: dict[str, str] = {}
+        media_type = said.content_type
+        if said.precompressed:
+            headers["Vary"] = "Accept-Encoding"
+            encoding = self._encoding(path, request.headers.get("accept-encoding", ""))
+            if encoding is not None:
+                headers["Content-Encoding"] = encoding
+                media_type = media_type or guess_type(path.name)
+                path = path.with_name(path.name + _SUFFIXES[encoding])
+        response = await file(
+            path,
+            mime_type=media_type,
+            headers=headers,
+            validate_when_requested=said.use_modified_since,
+            max_age=said.max_age,
+        )
+        if not said.use_modified_since:
+            for name in ("ETag", "Last-Modified"):
+                response.headers.pop(name, None)
+        return response
+
+    def _encoding(self, path: Path, accepted: str) -> str | None:
+        """The first encoding that the client takes and the file lies there in, no older than itself."""
+        takes = {one.partition(";")[0].strip().lower() for one in accepted.split(",") if not _REFUSED.search(one)}
+        for encoding, suffix in _SUFFIXES.items():
+            packed = path.with_name(path.name + suffix)
+            try:
+                if encoding in takes and self._checked(packed).stat().st_mtime >= path.stat().st_mtime:
+                    return encoding
+            except (OSError, FileNotFound):
+                continue
+        return None
 
     def _inside(self, name: str) -> Path:
         if "\0" in name or "\\" in name or name.startswith("/"):
@@ -81,20 +107,6 @@ class StaticFiles:
 
 def _no_file(name: str) -> FileNotFound:
     return FileNotFound("File not found", relative_url=name)
-
-
-def _modified_since(request: Request, modified: float) -> bool:
-    text = request.headers.get("if-modified-since")
-    if not text or request.method not in ("GET", "HEAD"):
-        return True
-    try:
-        return int(modified) > parsedate_to_datetime(text).timestamp()
-    except (ValueError, OverflowError):
-        return True
-
-
-def _asks_range(request: Request) -> bool:
-    return request.method == "GET" and request.headers.get("range", "").startswith("bytes=")
 
 
 def static_routes(definition: StaticDef) -> list[RouteDef]:

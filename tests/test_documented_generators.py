@@ -366,3 +366,33 @@ def test_request_and_its_class_may_be_imported_in_any_order(lines):
 
     code = f"{lines}; assert Request.__name__ == 'Request'; assert repr(request) == '<no request>', request"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
+
+
+# Testing, as Quart's page has it
+
+
+async def test_the_test_of_a_stream_runs_with_a_path():
+    from sanicish import Sanic
+
+    app = Sanic('tested', register=False)
+
+    @app.route('/')
+    async def stream_time():
+        async def async_generator():
+            while True:
+                time = datetime.now().isoformat()
+                yield time.encode()
+                await asyncio.sleep(0.001)
+        return async_generator(), 200, {'X-Something': 'value'}
+
+    async def test_stream() -> None:
+        test_client = app.test_client()
+        async with test_client.request('/') as connection:
+            data = await connection.receive()
+            assert data
+            ...
+            assert connection.status_code == 200
+            ...
+            await connection.disconnect()  # For infinite streams
+
+    await test_stream()

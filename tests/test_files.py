@@ -173,6 +173,7 @@ async def test_a_failure_of_the_machine_is_not_told_as_a_missing_file(path, monk
     def fail(*arguments):
         raise OSError(number, os.strerror(number))
 
+    monkeypatch.setattr(files, "_syscall", None)
     monkeypatch.setattr(files.os, "open", fail)
     with pytest.raises(OSError, match="Errno") as caught:
         async with FileBody(path):
@@ -209,6 +210,7 @@ async def settle(loop_turns=10):
 
 @pytest.mark.parametrize("outcome", ["opened", "missing"])
 async def test_an_opening_that_is_given_up_leaves_no_descriptor(path, tmp_path, monkeypatch, outcome):
+    monkeypatch.setattr(files, "_syscall", None)
     gate = Gate(files._open)
     monkeypatch.setattr(files, "_open", gate)
     closed = []
@@ -233,13 +235,14 @@ async def test_an_opening_that_is_given_up_leaves_no_descriptor(path, tmp_path, 
 
 
 async def test_a_read_that_is_given_up_closes_the_file_at_once(path, monkeypatch):
+    monkeypatch.setattr(files, "_NOWAIT", 0)
     gate = Gate(lambda *arguments: b"late")
     monkeypatch.setattr(files, "_pread", files.aiofiles.os.wrap(gate))
     held = []
 
     async def use():
         async with FileBody(path) as body:
-            held.append(body._descriptor)
+            held.append(body.descriptor)
             await body.read(4)
 
     task = asyncio.create_task(use())

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sanicish import files
+from sanicish import exchange, files
 from sanicish.exceptions import FileNotFound, RangeNotSatisfiable, StreamClosed
 from sanicish.response import (
     BaseHTTPResponse,
@@ -27,6 +27,7 @@ from sanicish.response import (
     stream,
     text,
 )
+from sanicish.server import protocol, sendfile
 from tests.doubles.wire import Wire
 
 TEXT = "text/plain; charset=utf-8"
@@ -48,6 +49,15 @@ async def ask(address, method="GET", target="/", version="1.1", fields=()):
 def serving(app, handler, **options):
     app.add_route(handler, "/", **options)
     return app
+
+
+def unchunked(body):
+    data = []
+    while body:
+        size, _, body = body.partition(b"\r\n")
+        data.append(body[: int(size, 16)])
+        body = body[int(size, 16) + 2 :]
+    return b"".join(data)
 
 
 def chunks(*pieces):
@@ -650,14 +660,15 @@ async def test_a_length_given_by_hand_is_told_and_checked(app, serve, path, desc
     assert (fields["content-length"], body) == ("20", b"0123456789")
 
 
-async def test_the_length_is_that_of_the_file_when_it_is_opened(app, serve, path, descriptors):
+async def test_what_is_told_is_told_of_the_file_that_was_opened(app, serve, path, descriptors):
     async def handler(request):
         response = await file_stream(path, chunked=False)
-        path.write_bytes(b"0123")
+        (path.parent / "new").write_bytes(b"new")
+        (path.parent / "new").replace(path)
         return response
 
     _, fields, body = await ask(await serve(serving(app, handler)))
-    assert (fields["content-length"], body) == ("4", b"0123")
+    assert (fields["content-length"], body) == ("10", b"0123456789")
 
 
 async def test_an_empty_file_is_an_empty_body(app, serve, path, descriptors):
@@ -696,9 +707,12 @@ async def test_a_range_without_a_byte_of_the_file_is_416(app, serve, path, descr
     assert (status.split()[1], fields["content-range"]) == ("416", "bytes */10")
 
 
-async def test_head_of_a_file_does_not_open_it(app, serve, path, monkeypatch):
-    opened = []
-    monkeypatch.setattr(files, "_open", opened.append)
+async def test_head_of_a_file_does_not_read_it(app, serve, path, monkeypatch, descriptors):
+    def fail(*arguments):
+        raise AssertionError("read")
+
+    monkeypatch.setattr(files.os, "pread", fail)
+    monkeypatch.setattr(files.os, "sendfile", fail)
 
     async def handler(request):
         return await (file if request.path == "/file" else file_stream)(path)
@@ -710,7 +724,7 @@ async def test_head_of_a_file_does_not_open_it(app, serve, path, monkeypatch):
     assert (status, fields["content-length"], body) == ("HTTP/1.1 200 OK", "10", b"")
     status, fields, body = await ask(address, "HEAD", "/stream")
     assert (status, fields["transfer-encoding"], body) == ("HTTP/1.1 200 OK", "chunked", b"")
-    assert opened == []
+    assert descriptors() == []
 
 
 @pytest.mark.parametrize("make", [file, file_stream])
@@ -729,18 +743,25 @@ async def test_what_is_no_file_is_404_before_a_byte_leaves(app, serve, tmp_path,
         assert str(tmp_path).encode() not in body
 
 
-@pytest.mark.parametrize(
-    ("change", "status"),
-    [(lambda path: path.unlink(), 404), (lambda path: (path.unlink(), os.mkfifo(path)), 404), (lambda p: None, 200)],
-)
-async def test_a_file_that_is_gone_when_it_is_opened_is_still_a_page(app, serve, path, descriptors, change, status):
+async def test_a_file_that_is_removed_after_it_was_opened_is_sent(app, serve, path, descriptors):
     async def handler(request):
         response = await file_stream(path)
-        change(path)
+        path.unlink()
         return response
 
-    line, _, _ = await ask(await serve(serving(app, handler)))
-    assert line.split()[1] == str(status)
+    _, _, body = await ask(await serve(serving(app, handler)))
+    assert body == chunks(b"0123456789")
+
+
+async def test_a_file_that_is_not_sent_is_closed(app, serve, path, descriptors):
+    path.write_bytes(b"x" * 100_000)
+
+    async def handler(request):
+        await file(path)
+        return text(f"{len(descriptors())}")
+
+    _, _, body = await ask(await serve(serving(app, handler)))
+    assert body == b"0"
 
 
 @pytest.mark.parametrize(("number", "status"), [(errno.EACCES, 403), (errno.EPERM, 403), (errno.EMFILE, 500)])
@@ -751,57 +772,87 @@ async def test_a_file_that_cannot_be_opened_is_a_page_that_says_why(app, serve, 
     def fail(path):
         raise OSError(number, os.strerror(number), str(path))
 
+    monkeypatch.setattr(files, "_syscall", None)
     monkeypatch.setattr(files, "_open", fail)
     line, _, body = await ask(await serve(serving(app, handler)))
     assert line.split()[1] == str(status)
     assert str(path).encode() not in body
 
 
-class Changing:
-    """A response that calls a function after each piece of a file it was given."""
-
-    def __init__(self, response, change):
-        self.response = response
-        self.headers = response.headers
-        self.change = change
-
-    async def write(self, data):
-        await self.response.write(data)
-        self.change()
-
-
-def changing(response, change):
-    """The same response of a file, whose file changes while it is sent."""
-    sending = response.streaming_fn
-    response.streaming_fn = lambda response: sending(Changing(response, change))
-    return response
+@pytest.fixture(params=["by the kernel", "by reading"])
+def way(request, monkeypatch):
+    """How a file gets to its client; what is sent at once is little, so that something can happen in between."""
+    monkeypatch.setattr(sendfile, "_BLOCK", 65_536)
+    monkeypatch.setattr(exchange, "_READ", 65_536)
+    if request.param == "by reading":
+        monkeypatch.setattr(protocol, "can_send_files", lambda transport: False)
+    return request.param
 
 
 @pytest.mark.parametrize("make", [file, file_stream])
-async def test_a_file_that_shrinks_is_cut_and_never_ended(app, serve, path, descriptors, make):
-    path.write_bytes(b"x" * 1_000_000)
+async def test_a_file_that_shrinks_is_cut_and_never_ended(app, serve, path, descriptors, make, way):
+    path.write_bytes(b"x" * 20_000_000)
 
     async def handler(request):
-        return changing(await make(path), lambda: os.truncate(path, 300_000))
+        return await make(path)
 
-    _, fields, body = await ask(await serve(serving(app, handler)))
-    assert 0 < body.count(b"x") <= 300_000
+    app.config.WRITE_TIMEOUT = None
+    async with Wire(await serve(serving(app, handler))) as wire:
+        wire.writer.transport.pause_reading()
+        wire.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        while not descriptors():
+            await asyncio.sleep(0.001)
+        os.truncate(path, 300_000)
+        wire.writer.transport.resume_reading()
+        head, _, body = (await wire.rest()).partition(b"\r\n\r\n")
+    assert 0 < body.count(b"x") < 20_000_000
     if make is file:
-        assert fields["content-length"] == "1000000"
+        assert b"\r\nContent-Length: 20000000\r\n" in head
     else:
         assert not body.endswith(b"0\r\n\r\n")
 
 
-async def test_a_file_that_grows_is_sent_as_it_was_opened(app, serve, path, descriptors):
-    def grow():
-        with path.open("ab") as more:
-            more.write(b"more")
+async def test_a_file_that_grows_is_sent_as_it_was_opened(app, serve, path, descriptors, way):
+    path.write_bytes(b"x" * 1_000_000)
 
     async def handler(request):
-        return changing(await file(path), grow)
+        response = await file(path)
+        with path.open("ab") as more:
+            more.write(b"more")
+        return response
 
     _, fields, body = await ask(await serve(serving(app, handler)))
-    assert (fields["content-length"], body) == ("10", b"0123456789")
+    assert (fields["content-length"], body) == ("1000000", b"x" * 1_000_000)
+
+
+async def test_a_large_file_arrives_as_it_is_and_the_connection_goes_on(app, serve, path, descriptors, way):
+    content = bytes(range(256)) * 20_000
+    path.write_bytes(content)
+    app.add_route(lambda request: file(path), "/file")
+    app.add_route(lambda request: file_stream(path), "/stream")
+    app.add_route(lambda request: text("next"), "/next")
+    async with Wire(await serve(app)) as wire:
+        wire.send(b"GET /file HTTP/1.1\r\nHost: a\r\n\r\nGET /next HTTP/1.1\r\nHost: a\r\n\r\n")
+        await wire.until(b"\r\n\r\n")
+        assert await wire.exactly(len(content)) == content
+        await wire.until(b"\r\n\r\nnext")
+        wire.send(b"GET /stream HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        raw = await wire.rest()
+        assert unchunked(raw.partition(b"\r\n\r\n")[2]) == content
+
+
+async def test_a_reader_that_stops_is_cut_by_the_write_clock(app, serve, path, descriptors):
+    path.write_bytes(b"x" * 20_000_000)
+    app.config.WRITE_TIMEOUT = 0.2
+    app.add_route(lambda request: file(path), "/")
+    async with Wire(await serve(app)) as wire:
+        wire.writer.transport.pause_reading()
+        wire.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        async with asyncio.timeout(5):
+            while not descriptors():
+                await asyncio.sleep(0.001)
+            while descriptors():
+                await asyncio.sleep(0.01)
 
 
 async def test_a_client_that_leaves_in_the_middle_leaves_no_file_open(app, serve, path, descriptors):
@@ -824,5 +875,5 @@ async def test_a_file_may_answer_by_respond(app, serve, path, descriptors):
     async def handler(request):
         await request.respond(await file(path))
 
-    _, fields, body = await ask(await serve(serving(app, handler)))
-    assert (fields["content-length"], body) == ("10", b"0123456789")
+    _, _, body = await ask(await serve(serving(app, handler)))
+    assert body == chunks(b"0123456789")

@@ -29,7 +29,7 @@ from sanicish.exceptions import RequestAborted, SanicException
 from sanicish.exchange import ConnInfo, RequestHead
 from sanicish.flow import HOLD_BODY, HOLD_PIPELINE, FlowControl
 from sanicish.headers import Headers
-from sanicish.http1.exchange import Http1Exchange
+from sanicish.http1.exchange import Http1Exchange, SendFile
 from sanicish.http1.fields import Field
 from sanicish.http1.framing import choose_framing
 from sanicish.http1.parser import RequestParser
@@ -68,6 +68,7 @@ class Shell(Protocol):
     date: DateField
     heads: dict[bytes, RequestHead]
     call_soon: Callable[..., Any]
+    send_file: SendFile | None
 
     def start(self, exchange: Http1Exchange, /) -> None: ...
 
@@ -97,6 +98,7 @@ class Http1Connection:
         "flow",
         "peer_ended",
         "reset",
+        "send_file",
         "serial",
         "transport",
         "unsent_limit",
@@ -111,6 +113,7 @@ class Http1Connection:
         self.call_soon = shell.call_soon
         self.date_line = shell.date.line
         self.reset = shell.reset
+        self.send_file = shell.send_file
         self._shell = shell
         self._limits = limits
         self._parser = RequestParser(self, limits, shell.heads)
@@ -136,6 +139,12 @@ class Http1Connection:
         if self._reading is not HEAD:
             return Phase.DRAIN if self._reading is BODY else Phase.CLOSING
         return Phase.IDLE if self.serial and not self._parser.in_message else Phase.HEAD
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait for the client, or 1 if it is not known how many."""
+        size: int = self.transport.get_write_buffer_size()
+        return size or int(self.flow.blocked)
 
     @property
     def begun(self) -> bool:

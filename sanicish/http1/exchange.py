@@ -17,7 +17,7 @@ from sanicish.http1.serialize import serialize_head
 from sanicish.log import error_logger
 from sanicish.streams import RequestStream
 
-__all__ = ["Http1Exchange", "Line"]
+__all__ = ["Http1Exchange", "Line", "SendFile"]
 
 _LARGE = 16_384  # from this size on, several buffers in one call are cheaper than joining them
 _BATCH = 65_536  # what is written in one turn leaves before its end when it is more than this
@@ -26,6 +26,10 @@ _BODILESS = frozenset({204, 205, 304})  # RFC 9110 6.4.1, 15.3.6
 _CLOSE = b"Connection: close\r\n"
 _KEEP_ALIVE = b"Connection: keep-alive\r\n"  # RFC 9112 9.3: HTTP/1.0 has to be told
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+# Sends bytes of an open file past the transport: descriptor, offset, count.
+SendFile = Callable[[int, int, int], Awaitable[None]]
 
 
 class Line(Protocol):
@@ -37,8 +41,21 @@ class Line(Protocol):
     call_soon: Callable[..., Any]
     date_line: Callable[[], bytes]
     reset: Callable[[], None]
+    send_file: SendFile | None
 
     def may_keep(self, whole: bool, /) -> bool: ...
+
+
+class _Region:
+    """Stands for bytes of a file while they are framed: nothing but their number is asked for."""
+
+    __slots__ = ("_size",)
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+
+    def __len__(self) -> int:
+        return self._size
 
 
 class Http1Exchange(Exchange):
@@ -138,6 +155,23 @@ class Http1Exchange(Exchange):
         if flow.paused or monotonic() > flow.turn_ends:
             return flow
         return READY
+
+    async def send_file(self, descriptor: int, offset: int, count: int) -> None:
+        send = self._line.send_file
+        framing = self._framing
+        if send is None or framing is None or framing.bodiless or count < _LARGE:
+            await super().send_file(descriptor, offset, count)
+            return
+        region = _Region(count)
+        pieces: list[Any] = []
+        framing.frame(region, pieces)  # type: ignore[arg-type]
+        self.bytes_sent += count
+        for piece in pieces:
+            if piece is region:
+                self._push()
+                await send(descriptor, offset, count)
+            else:
+                self._out.append(piece)
 
     def flush(self) -> Awaitable[None]:
         if self._framing is None and self.outcome is None:

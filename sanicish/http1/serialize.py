@@ -74,10 +74,9 @@ def serialize_head(
     opening = _opening(status, None if "content-type" in headers else content_type)
     if "date" in headers:
         date_line = b""
-    fields = "".join([f"{name}: {value}\r\n" for name, value in headers.items() if name.lower() not in _OURS])
     return b"%b%b%b%b%b\r\n" % (
         opening,
-        fields.encode("latin-1"),
+        "".join([f"{name}: {value}\r\n" for name, value in headers.without(_OURS)]).encode("latin-1"),
         framing_field,
         date_line,
         connection_line,

@@ -13,9 +13,10 @@ from sanicish.exceptions import RequestTimeout, SanicException
 from sanicish.exchange import ConnInfo, Exchange, Handler, Outcome, RequestHead
 from sanicish.flow import HOLD_BODY, FlowControl
 from sanicish.http1.connection import Http1Connection
-from sanicish.http1.exchange import Http1Exchange
+from sanicish.http1.exchange import Http1Exchange, SendFile
 from sanicish.http1.serialize import DateField
 from sanicish.log import access_line, access_logger, error_logger, logger
+from sanicish.server.sendfile import can_send_files, send_file
 from sanicish.server.timeouts import Due, Watch
 
 __all__ = ["Host", "HttpProtocol"]
@@ -76,12 +77,14 @@ class HttpProtocol(asyncio.Protocol):
         "date",
         "flow",
         "heads",
+        "send_file",
         "watch",
     )
 
     conn: ConnInfo
     connection: Http1Connection
     flow: FlowControl
+    send_file: SendFile | None
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -106,6 +109,7 @@ class HttpProtocol(asyncio.Protocol):
             transport.writelines = lambda lines: transport.write(b"".join(lines))
         self.conn = ConnInfo(transport)
         self.flow = FlowControl(transport, host.slice_seconds)
+        self.send_file = self._send_file if can_send_files(transport) else None
         self.connection = Http1Connection(transport, self.flow, host.limits, self, host.clocks.keep_alive != 0)
         host.opened(self)
 
@@ -140,6 +144,10 @@ class HttpProtocol(asyncio.Protocol):
         self._task = self._host.create_task(self._run(exchange))
         if self.connection.peer_ended:
             self._peer_ended()
+
+    async def _send_file(self, descriptor: int, offset: int, count: int) -> None:
+        host = self._host
+        await send_file(host.loop, self._transport, self.flow, host.high_water, descriptor, offset, count)
 
     def reset(self) -> None:
         """Close so that the peer sees an error, not an end."""

@@ -6,7 +6,7 @@ and since when, and a thing that has not moved for longer than its clock allows 
 
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Any, Protocol
+from typing import Protocol
 
 from sanicish.config import Clocks
 from sanicish.http1.connection import Phase
@@ -34,7 +34,9 @@ class Watched(Protocol):
 
     serial: int
     exchange: Http1Exchange | None
-    transport: Any
+
+    @property
+    def unsent(self) -> int: ...
 
     @property
     def phase(self) -> Phase: ...
@@ -98,10 +100,10 @@ class Watch:
             if self._own is not None:
                 clocks = clocks._replace(**self._own)
             return self._look_at_request(exchange, clocks, now) or self._look_at_answer(
-                connection.transport.get_write_buffer_size(), exchange, clocks, now, taken
+                connection.unsent, exchange, clocks, now, taken
             )
         idle = phase is Phase.IDLE or phase is Phase.HEAD
-        if connection.transport.get_write_buffer_size():  # the client is busy with what it was sent
+        if connection.unsent:  # the client is busy with what it was sent
             self._since = now
             return Due.WRITE if self._stuck(clocks.write if idle else clocks.close, now, taken) else None
         self._taken_since = now

@@ -33,6 +33,7 @@ class Shell:
         self.conn = ConnInfo()
         self.date = DateField(lambda: 0)
         self.heads = {}
+        self.send_file = None
         self.started = []
         self.refusals = []
         self.transport = transport or MemoryTransport()

@@ -33,6 +33,7 @@ class Line:
         self.flow.begin_turn(0.0)
         self.unsent_limit = 1000
         self.keep = keep
+        self.send_file = None
         self.soon = []
         self.resets = 0
 

@@ -24,6 +24,7 @@ class Line:
     """The connection of an exchange, whose loop turns when told."""
 
     unsent_limit = 2**30
+    send_file = None
 
     def __init__(self):
         self.transport = MemoryTransport()

@@ -1,0 +1,83 @@
+"""A file to a socket by the kernel, past the transport.
+
+uvloop has no sendfile of its own. So the transport is drained, and ``os.sendfile`` writes to a duplicate of its
+socket, woken by the loop. The transport goes on reading meanwhile, and tells when the client leaves.
+"""
+
+import asyncio
+import os
+from typing import Any
+
+from sanicish.exceptions import ClientDisconnected, ResponseError
+from sanicish.files import warm
+from sanicish.flow import FlowControl
+
+__all__ = ["can_send_files", "send_file"]
+
+_BLOCK = 1 << 20  # bytes in one call: others get their turn in between
+
+
+def can_send_files(transport: Any) -> bool:
+    """Whether the kernel can write to this transport's socket: it is no TLS, and there is such a call."""
+    return hasattr(os, "sendfile") and transport.get_extra_info("ssl_object") is None
+
+
+async def send_file(
+    loop: asyncio.AbstractEventLoop,
+    transport: Any,
+    flow: FlowControl,
+    high: int,
+    descriptor: int,
+    offset: int,
+    count: int,
+) -> None:
+    """Send ``count`` bytes of an open file from ``offset`` on, behind what the transport was given.
+
+    Raises ``ClientDisconnected``, or ``ResponseError`` if the file has become shorter.
+    """
+    try:
+        transport.set_write_buffer_limits(high=0)  # it tells now if it is not empty, and when it is
+        if flow.paused:
+            await flow
+        if flow.lost:
+            raise ClientDisconnected("the client is gone")
+        sock = os.dup(transport.get_extra_info("socket").fileno())
+    finally:
+        if not flow.lost:
+            transport.set_write_buffer_limits(high=high)
+    try:
+        while count:
+            size = min(count, _BLOCK)
+            await warm(descriptor, offset, size)
+            if flow.lost:
+                raise ClientDisconnected("the client is gone")
+            try:
+                sent = os.sendfile(sock, descriptor, offset, size)
+            except BlockingIOError:
+                await _writable(loop, sock, flow)
+                continue
+            except (BrokenPipeError, ConnectionResetError):
+                flow.connection_lost()
+                raise ClientDisconnected("the client is gone") from None
+            if not sent:
+                raise ResponseError(f"the file became {count} bytes shorter while it was sent")
+            offset += sent
+            count -= sent
+            if flow.must_wait:
+                await flow
+    finally:
+        os.close(sock)
+
+
+async def _writable(loop: asyncio.AbstractEventLoop, sock: int, flow: FlowControl) -> None:
+    """Wait until the socket takes more; clocks see a writer that waits."""
+    loop.add_writer(sock, flow.resume_writing)
+    flow.pause_writing()
+    flow.blocked = True
+    try:
+        await flow
+    finally:
+        flow.blocked = False
+        loop.remove_writer(sock)
+        if flow.paused:
+            flow.resume_writing()

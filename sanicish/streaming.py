@@ -1,0 +1,254 @@
+"""A response that is written piece by piece; those whose body is known stand in ``whole``.
+
+A response says what to send; how it looks on the wire is the exchange's business.
+"""
+
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from inspect import iscoroutinefunction
+from typing import Any, TypeVar
+
+from sanicish.cookies import CookieJar
+from sanicish.exceptions import ResponseError, StreamClosed
+from sanicish.exchange import Exchange, Outcome
+from sanicish.flow import READY
+from sanicish.formats import app_dumps, encode, encode_csv, encode_json, json_dumps
+from sanicish.headers import Headers
+from sanicish.log import error_logger
+from sanicish.whole import DEFAULT_STREAM_TYPE, BaseHTTPResponse, HeaderMap
+
+__all__ = ["ResponseStream", "StreamingFunction", "StreamingHTTPResponse", "stream"]
+
+Data = str | bytes | bytearray | memoryview | int | float | Decimal
+StreamingFunction = Callable[["StreamingHTTPResponse"], Awaitable[Any]]
+
+_NO_HEADERS, _NO_COOKIES = Headers(), CookieJar()  # of a head that has left without any
+_NO_HEADERS.freeze()
+_NO_COOKIES.freeze()
+
+
+class StreamingHTTPResponse(BaseHTTPResponse):
+    """A response written piece by piece, by a callback that is given it or by whoever holds it.
+
+    The head leaves with the first data, so a failure before that is still an ordinary error page. ``chunked``:
+    ``None`` lets a ``Content-Length`` decide, True asks for chunks, False for none.
+    """
+
+    __slots__ = ("_begun", "_exchange", "_first", "_on_complete", "_timeout", "chunked", "streaming_fn")
+
+    def __init__(
+        self,
+        streaming_fn: StreamingFunction | None,
+        status: int = 200,
+        headers: HeaderMap = None,
+        content_type: str | None = DEFAULT_STREAM_TYPE,
+        chunked: bool | None = None,
+    ) -> None:
+        super().__init__(status, headers, content_type)
+        if streaming_fn is not None and not callable(streaming_fn):
+            raise TypeError(
+                f"stream() takes the function itself, not {type(streaming_fn).__name__}: write stream(fn), not stream(fn());"
+                " a generator is returned as it is"
+            )
+        self.streaming_fn = streaming_fn
+        self.chunked = chunked
+        self._exchange: Exchange | None = None
+        self._first = b""
+        self._begun = False  # it is the one that the exchange sends
+        self._timeout: Any = ...
+        self._on_complete: list[Callable[[Outcome], Any]] = []
+
+    # Writing
+
+    def write(self, data: Data) -> Awaitable[None]:
+        """Send data now; awaiting the result waits while the client is slow and lets others run.
+
+        Bytes-like as it is, ``str`` as UTF-8, numbers as text. An empty write sends the head and nothing else. Raises
+        ``TypeError`` for other types before a byte leaves, ``StreamClosed`` after the end, ``ContentLengthMismatch``
+        beyond the promised length, ``WriteBufferFull`` when too much was written without ``await``.
+        """
+        exchange = self._exchange
+        if exchange is None:
+            raise StreamClosed("a response can be written once it is being sent")
+        if type(data) is not bytes:
+            data = encode(data)
+        if not exchange.started:
+            self._begin(exchange)
+        return exchange.write(data)
+
+    def send(self, data: Data | None = None, end_stream: bool | None = None) -> Awaitable[None]:
+        """Write data, and end the response if told to; without arguments, end it (Sanic 21.3)."""
+        if data is None and end_stream is None:
+            end_stream = True
+        done: Awaitable[None] = READY
+        if data is not None:
+            done = self.write(data)
+        return self.eof() if end_stream else done
+
+    def write_json(self, value: Any, dumps: Callable[[Any], Any] | None = None) -> Awaitable[None]:
+        """Write a value as one line of JSON (NDJSON), by ``dumps``, else by ``Sanic(dumps=)``; see ``ndjson()``."""
+        own = app_dumps() if dumps is None else dumps
+        return self.write(encode_json(value, None if own is json_dumps else own) + b"\n")
+
+    def write_row(self, cells: Any) -> Awaitable[None]:
+        """Write one row of CSV, quoted where it must be; see ``csv()``."""
+        return self.write(encode_csv(cells))
+
+    async def send_file(self, descriptor: int, offset: int, count: int) -> None:
+        """Write ``count`` bytes of an open file from ``offset`` on, by the kernel where that is possible.
+
+        Raises ``ResponseError`` if the file has become shorter, and what ``write`` raises.
+        """
+        exchange = self._exchange
+        if exchange is None:
+            raise StreamClosed("a response can be written once it is being sent")
+        if not exchange.started:
+            self._begin(exchange)
+        await exchange.send_file(descriptor, offset, count)
+
+    def flush(self) -> Awaitable[None]:
+        """Let what was written leave now; the head too, if nothing was."""
+        exchange = self._exchange
+        if exchange is None:
+            raise StreamClosed("a response can be flushed once it is being sent")
+        if not exchange.started:
+            self._begin(exchange)
+        return exchange.flush()
+
+    def eof(self) -> Awaitable[None]:
+        """End the response; once it has ended, nothing happens."""
+        exchange = self._exchange
+        if exchange is None:
+            raise StreamClosed("a response can be ended once it is being sent")
+        if exchange.outcome is not None:
+            return READY
+        if not exchange.started:
+            self._begin(exchange)
+        return exchange.finish()
+
+    async def __aenter__(self) -> "StreamingHTTPResponse":
+        return self
+
+    async def __aexit__(self, kind: object, error: object, trace: object) -> None:
+        if error is None:
+            await self.eof()
+
+    @property
+    def congested(self) -> bool:
+        """Whether the client is behind with reading: awaiting ``write`` would wait for it."""
+        return self._exchange is not None and self._exchange.congested
+
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes of body written so far."""
+        return self._exchange.bytes_sent if self._exchange is not None else 0
+
+    # Time and end
+
+    @property
+    def timeout(self) -> Any:
+        """Seconds the stream may stand still, ``None`` for ever; ``...`` leaves it to the route and the settings.
+
+        It counts from when it is set. A stream that moves is never cut, however long it takes (Quart's attribute).
+        """
+        return self._timeout
+
+    @timeout.setter
+    def timeout(self, seconds: float | None) -> None:
+        self._timeout = seconds
+        exchange = self._exchange
+        if exchange is not None:
+            exchange.clocks = {**(exchange.clocks or {}), "response": seconds, "stream_idle": seconds}
+
+    def on_complete(self, function: Callable[[Outcome], Any]) -> Callable[[Outcome], Any]:
+        """Call a plain function once the stream has ended and is cleaned up, with how it ended.
+
+        An ``Outcome`` is text: completed, failed, client left, timed out, shut down. May be used as a decorator.
+        """
+        if iscoroutinefunction(function):
+            raise TypeError("on_complete() takes a plain function; for more, let it call app.add_task()")
+        if self._exchange is None:
+            self._on_complete.append(function)
+        else:
+            self._tell(self._exchange, function)
+        return function
+
+    def _tell(self, exchange: Exchange, function: Callable[[Outcome], Any]) -> None:
+        def tell(exchange: Exchange) -> None:
+            outcome = exchange.outcome or Outcome.FAILED
+            if not self._begun and outcome is Outcome.COMPLETED:  # by the page that was sent in its place
+                outcome = Outcome.TIMEOUT if exchange.cancel_reason == "timeout" else Outcome.FAILED
+            function(outcome)
+
+        exchange.on_end = [*(exchange.on_end or ()), tell]
+
+    # Being sent
+
+    def attach(self, exchange: Exchange) -> None:
+        """Let writes go to this exchange from now on."""
+        if self._exchange is not None:
+            raise ResponseError("this response has been sent already")
+        self._exchange = exchange
+        if self._timeout is not ...:
+            self.timeout = self._timeout
+        for function in self._on_complete:
+            self._tell(exchange, function)
+
+    def _begin(self, exchange: Exchange) -> None:
+        self._begun = True
+        exchange.start(self.status, self._head_fields(), self._content_type, self.chunked)
+        self._headers = _frozen(self._headers, _NO_HEADERS)
+        self._cookies = _frozen(self._cookies, _NO_COOKIES)
+        if self._first:
+            exchange.write(self._first)
+
+    async def stream_to(self, exchange: Exchange) -> None:
+        """Run the callback against the exchange, from the head to the end."""
+        self.attach(exchange)
+        if self.streaming_fn is not None:
+            if self._bodiless(exchange):
+                await self.discard()
+            else:
+                await self.streaming_fn(self)
+        if exchange.outcome is None:
+            await self.eof()
+
+    async def discard(self) -> None:
+        """Close what would have been streamed, if it can be closed: nobody will be sent it."""
+        close = getattr(self.streaming_fn, "close", None)
+        if close is not None:
+            await close()
+
+    def _bodiless(self, exchange: Exchange) -> bool:
+        """Whether nobody will see what the callback writes."""
+        if exchange.head.method == "HEAD":
+            return True
+        if self.status in (204, 205, 304):
+            error_logger.warning("status %s allows no body: the stream of this response was not run", self.status)
+            return True
+        return False
+
+
+_Fields = TypeVar("_Fields", Headers, CookieJar)
+
+
+def _frozen(fields: _Fields | None, none: _Fields) -> _Fields:
+    """What the head said and may not say any more."""
+    if fields is None:
+        return none
+    fields.freeze()
+    return fields
+
+
+ResponseStream = StreamingHTTPResponse  # its name in Sanic 21.12
+
+
+def stream(
+    streaming_fn: StreamingFunction,
+    status: int = 200,
+    headers: HeaderMap = None,
+    content_type: str = DEFAULT_STREAM_TYPE,
+    chunked: bool | None = None,
+) -> StreamingHTTPResponse:
+    """A response that ``streaming_fn(response)`` writes, with ``await response.write(data)``."""
+    return StreamingHTTPResponse(streaming_fn, status, headers, content_type, chunked)
