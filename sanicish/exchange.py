@@ -5,18 +5,21 @@ nothing of routes; the framework wing answers them and knows nothing of sockets.
 answer wraps an Exchange.
 """
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import StrEnum
+from inspect import iscoroutinefunction
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 from sanicish.exceptions import ResponseError
 from sanicish.files import read_at
 from sanicish.headers import Headers
+from sanicish.log import error_logger
 from sanicish.streams import RequestStream
 
-__all__ = ["ConnInfo", "Exchange", "Handler", "Outcome", "RequestHead"]
+__all__ = ["ConnInfo", "Exchange", "Handler", "Notice", "Outcome", "RequestHead"]
 
 
 class Outcome(StrEnum):
@@ -62,6 +65,9 @@ class RequestHead:
     def query_string(self) -> str:
         """What follows the first ``?`` of the target, as text."""
         return self.target.partition(b"?")[2].decode("latin-1")
+
+
+Notice = Literal["disconnect", "shutdown"]
 
 
 class ConnInfo:
@@ -137,6 +143,7 @@ class Exchange(ABC):
         "conn",
         "half_close",
         "head",
+        "notices",
         "on_end",
         "outcome",
         "shielded",
@@ -157,6 +164,38 @@ class Exchange(ABC):
         self.shielded = False  # the handler runs to its end even when the client is gone
         self.half_close = False  # a client that ends its side is waiting for the answer, not leaving
         self.on_end: list[Callable[[Exchange], Any]] | None = None  # called once, with the outcome set
+        self.notices: dict[Notice, list[Callable[[], Any]]] | None = None  # who wants to be told of what
+
+    # What may happen meanwhile
+
+    def on(self, notice: "Notice", function: Callable[[], Any]) -> None:
+        """Call a plain function when something happens, or now if it has happened."""
+        if iscoroutinefunction(function):
+            raise TypeError("a plain function is called; for more, let it call app.add_task()")
+        if self.has(notice):
+            function()
+            return
+        if self.notices is None:
+            self.notices = {}
+        self.notices.setdefault(notice, []).append(function)
+
+    async def happened(self, notice: "Notice") -> None:
+        """Wait until something happens."""
+        event = asyncio.Event()
+        self.on(notice, event.set)
+        await event.wait()
+
+    def notify(self, notice: "Notice") -> None:
+        """It has happened: tell those who asked, once."""
+        for function in self.notices.pop(notice, ()) if self.notices else ():
+            try:
+                function()
+            except Exception:
+                error_logger.exception("a function to be called on %s failed", notice)
+
+    def has(self, notice: "Notice") -> bool:
+        """Whether the client has left, or the server is about to stop."""
+        return notice == "disconnect" and self.cancel_reason == "disconnect"
 
     @property
     def congested(self) -> bool:

@@ -15,8 +15,9 @@ from sanicish.exchange import ConnInfo, Exchange
 from sanicish.forms import File, RequestParameters, parse_form, parse_query
 from sanicish.forwarded import parse_forwarded
 from sanicish.headers import Headers
-from sanicish.response import DEFAULT_STREAM_TYPE, HTTPResponse, StreamingHTTPResponse, encode
+from sanicish.response import DEFAULT_STREAM_TYPE, HTTPResponse, StreamingHTTPResponse
 from sanicish.router import Route
+from sanicish.streaming import as_stream
 from sanicish.streams import RequestStream, StreamBuffer
 
 __all__ = ["File", "Request", "RequestParameters", "StreamBuffer"]
@@ -404,7 +405,7 @@ class Request:
         if response is None:
             response = StreamingHTTPResponse(None, status, headers, content_type or DEFAULT_STREAM_TYPE)
         changed = await self.app.run_response_middleware(self, response)
-        self._response = _as_stream(changed)
+        self._response = as_stream(changed)
         self._response.attach(self._exchange)
         return self._response
 
@@ -413,6 +414,33 @@ class Request:
         """Whether ``respond`` was called."""
         return self._response is not None
 
+    # What may happen meanwhile
+
+    @property
+    def is_disconnected(self) -> bool:
+        """Whether the client has left."""
+        return self._exchange.has("disconnect")
+
+    def on_disconnect(self, function: Callable[[], Any]) -> Callable[[], Any]:
+        """Call a plain function when the client leaves before it has its answer, or now if it has left.
+
+        The handler is cancelled then, unless it is shielded; what it holds is better released by its own ``finally``.
+        May be used as a decorator.
+        """
+        self._exchange.on("disconnect", function)
+        return function
+
+    async def disconnected(self) -> None:
+        """Wait until the client leaves; of use to tasks beside the handler, which is cancelled then."""
+        await self._exchange.happened("disconnect")
+
+    async def shutdown(self) -> None:
+        """Wait until the server is about to stop: time to say goodbye, before the grace period ends.
+
+        Raises nothing; a stream that goes on is cancelled after ``GRACEFUL_SHUTDOWN_TIMEOUT`` seconds.
+        """
+        await self._exchange.happened("shutdown")
+
     @property
     def cancel_reason(self) -> str | None:
         """Why the handler was cancelled: ``disconnect``, ``timeout``, ``shutdown`` or ``abort``; else ``None``."""
@@ -420,14 +448,3 @@ class Request:
 
 
 _UNREAD: Any = object()
-
-
-def _as_stream(response: HTTPResponse | StreamingHTTPResponse) -> StreamingHTTPResponse:
-    """The same answer, to be written piece by piece."""
-    if isinstance(response, StreamingHTTPResponse):
-        return response
-    streaming = StreamingHTTPResponse(None, response.status, None, response.content_type)
-    streaming._headers = response._headers
-    streaming._cookies = response._cookies
-    streaming._first = encode(response.body)
-    return streaming

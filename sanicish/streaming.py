@@ -15,9 +15,9 @@ from sanicish.flow import READY
 from sanicish.formats import app_dumps, encode, encode_csv, encode_json, json_dumps
 from sanicish.headers import Headers
 from sanicish.log import error_logger
-from sanicish.whole import DEFAULT_STREAM_TYPE, BaseHTTPResponse, HeaderMap
+from sanicish.whole import DEFAULT_STREAM_TYPE, BaseHTTPResponse, HeaderMap, HTTPResponse
 
-__all__ = ["ResponseStream", "StreamingFunction", "StreamingHTTPResponse", "stream"]
+__all__ = ["ResponseStream", "StreamingFunction", "StreamingHTTPResponse", "as_stream", "stream"]
 
 Data = str | bytes | bytearray | memoryview | int | float | Decimal
 StreamingFunction = Callable[["StreamingHTTPResponse"], Awaitable[Any]]
@@ -252,3 +252,14 @@ def stream(
 ) -> StreamingHTTPResponse:
     """A response that ``streaming_fn(response)`` writes, with ``await response.write(data)``."""
     return StreamingHTTPResponse(streaming_fn, status, headers, content_type, chunked)
+
+
+def as_stream(response: HTTPResponse | StreamingHTTPResponse) -> StreamingHTTPResponse:
+    """The same answer, to be written piece by piece."""
+    if isinstance(response, StreamingHTTPResponse):
+        return response
+    streaming = StreamingHTTPResponse(None, response.status, None, response.content_type)
+    streaming._headers = response._headers
+    streaming._cookies = response._cookies
+    streaming._first = encode(response.body)
+    return streaming

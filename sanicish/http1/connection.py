@@ -100,6 +100,7 @@ class Http1Connection:
         "reset",
         "send_file",
         "serial",
+        "stopping",
         "transport",
         "unsent_limit",
     )
@@ -125,6 +126,7 @@ class Http1Connection:
         self._closing = not keep_alive  # no further request will be read
         self._lingering = False
         self._to_drain = 0  # bytes of a body nobody wants that may still come
+        self.stopping = False  # the server is
         self.peer_ended = False  # the peer will send no more; it may still listen
         self.exchange: Http1Exchange | None = None
         self.serial = 0  # moves whenever the connection does, for clocks that look from time to time
@@ -349,9 +351,11 @@ class Http1Connection:
 
     def shutdown(self) -> None:
         """Read no further request; close now if nothing is open."""
-        self._closing = True
+        self._closing = self.stopping = True
         if self.exchange is None:
             self.close()
+        else:
+            self.exchange.notify("shutdown")
 
     def close(self) -> None:
         """Close a connection on which nothing is open; what was written still goes out."""

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any, Protocol
 
 from sanicish.exceptions import ResponseError, StreamClosed, WriteBufferFull
-from sanicish.exchange import ConnInfo, Exchange, Outcome, RequestHead
+from sanicish.exchange import ConnInfo, Exchange, Notice, Outcome, RequestHead
 from sanicish.flow import READY, STOP, FlowControl
 from sanicish.headers import Headers, split_tokens
 from sanicish.http1.framing import Framing, choose_framing
@@ -42,6 +42,7 @@ class Line(Protocol):
     date_line: Callable[[], bytes]
     reset: Callable[[], None]
     send_file: SendFile | None
+    stopping: bool
 
     def may_keep(self, whole: bool, /) -> bool: ...
 
@@ -69,7 +70,7 @@ class Http1Exchange(Exchange):
         self.conn = conn
         self.started = False
         self.status = self.bytes_sent = 0
-        self.outcome = self.cancel_reason = self.clocks = self.on_end = None
+        self.outcome = self.cancel_reason = self.clocks = self.on_end = self.notices = None
         self.shielded = self.half_close = False
         self._line = line
         self._transport = line.transport
@@ -80,6 +81,11 @@ class Http1Exchange(Exchange):
         self._scheduled = False
         self.keep_alive = head.keep_alive
         self.owes_100 = head.expect_continue
+
+    def has(self, notice: Notice) -> bool:
+        if notice == "shutdown":
+            return self._line.stopping
+        return self._flow.lost or super().has(notice)
 
     @property
     def congested(self) -> bool:

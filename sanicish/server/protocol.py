@@ -238,7 +238,10 @@ class HttpProtocol(asyncio.Protocol):
         as it goes on reading.
         """
         exchange = self.connection.exchange
-        if exchange is None or exchange is self._leaving or exchange.shielded:
+        if exchange is None:
+            return
+        exchange.notify("disconnect")
+        if exchange is self._leaving or exchange.shielded:
             return
         body = exchange.body
         if body.wanted and not body.complete:

@@ -34,6 +34,7 @@ class Line:
         self.unsent_limit = 1000
         self.keep = keep
         self.send_file = None
+        self.stopping = False
         self.soon = []
         self.resets = 0
 

@@ -25,6 +25,7 @@ class Line:
 
     unsent_limit = 2**30
     send_file = None
+    stopping = False
 
     def __init__(self):
         self.transport = MemoryTransport()
