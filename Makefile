@@ -10,7 +10,7 @@ APT     = $(shell [ "$$(id -u)" = 0 ] && echo "env DEBIAN_FRONTEND=noninteractiv
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick check lint types format cov bench bench-smoke bench-micro build clean
+.PHONY: help demo test test-quick check lint types format cov fuzz bench bench-smoke bench-micro build clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -68,6 +68,9 @@ format: $(VENV)/.dev ## format the code
 cov: $(VENV)/.dev ## run all tests and show what they do not reach
 	@$(BIN)/coverage run -m pytest $(ARGS)
 	@$(BIN)/coverage report --show-missing --skip-covered
+
+fuzz: $(VENV)/.dev ## throw bytes at the wire for a minute; longer: make fuzz ARGS='--seconds 600'
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 bench: $(VENV)/.bench ## measure against other servers, half an hour; some: make bench ARGS='--only plain,json'
 	@$(BIN)/python -m benchmarks $(ARGS)

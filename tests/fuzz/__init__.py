@@ -1,0 +1,1 @@
+"""A fuzzer that follows what the wire's code does; ``python -m tests.fuzz`` or ``make fuzz``."""
