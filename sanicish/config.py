@@ -22,7 +22,8 @@ DEFAULTS: dict[str, Any] = {
     "REQUEST_MAX_HEADER_SIZE": 16_384,
     "REQUEST_MAX_HEADERS": 100,
     "REQUEST_MAX_TARGET_SIZE": 8_192,
-    "REQUEST_MAX_PIPELINED": 16,  # heads waiting behind the one that is answered
+    "REQUEST_MAX_FORM_PARTS": 1_000,  # fields and files of a form
+    "REQUEST_MAX_FORM_HEADER": 8_192,  # header of one part of a form
     "REQUEST_TIMEOUT": 60,  # from the first byte of a head to its last; absolute
     "REQUEST_IDLE_TIMEOUT": 60,  # a body that does not move
     "REQUEST_MIN_RATE": 240,  # bytes a second of a body that is awaited as a whole
@@ -35,7 +36,6 @@ DEFAULTS: dict[str, Any] = {
     "STREAM_IDLE_TIMEOUT": None,  # a stream that writes nothing
     "STREAM_CLEANUP_TIMEOUT": 5,
     "FAIRNESS_SLICE": 0.005,  # how long one handler may write before others get their turn
-    "FILE_CHUNK_SIZE": 262_144,
     # connections
     "KEEP_ALIVE": True,
     "KEEP_ALIVE_TIMEOUT": 5,
@@ -88,7 +88,6 @@ class Limits(NamedTuple):
     head: int
     fields: int
     target: int
-    pipelined: int
     buffer: int
     drain: int
     unsent: int
@@ -209,7 +208,6 @@ class Config(dict[str, Any]):
             head=self["REQUEST_MAX_HEADER_SIZE"],
             fields=self["REQUEST_MAX_HEADERS"],
             target=self["REQUEST_MAX_TARGET_SIZE"],
-            pipelined=self["REQUEST_MAX_PIPELINED"],
             buffer=self["REQUEST_BUFFER_SIZE"],
             drain=self["DRAIN_LIMIT"],
             unsent=self["RESPONSE_BUFFER_LIMIT"],

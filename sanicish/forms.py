@@ -89,21 +89,28 @@ class FirstValues(Mapping[str, T], Generic[T]):
 
 
 def parse_query(
-    text: str, keep_blank_values: bool = False, strict: bool = False, encoding: str = "utf-8", errors: str = "replace"
+    text: str,
+    keep_blank_values: bool = False,
+    strict: bool = False,
+    encoding: str = "utf-8",
+    errors: str = "replace",
+    max_fields: int = _MAX_PARTS,
 ) -> list[tuple[str, str]]:
     """Name and value of each pair of a query string; raises ``BadRequest`` if it is strict and the text is not."""
     if not text:
         return []
-    if not (strict or "%" in text or "+" in text or text.count("&") >= _MAX_PARTS):  # nothing to decode: most are so
+    if not (strict or "%" in text or "+" in text or text.count("&") >= max_fields):  # nothing to decode: most are so
         pairs = [pair.partition("=") for pair in text.split("&") if pair]
         return [(name, value) for name, _, value in pairs if value or keep_blank_values]
     try:
-        return parse_qsl(text, keep_blank_values, strict, encoding, errors, max_num_fields=_MAX_PARTS)
+        return parse_qsl(text, keep_blank_values, strict, encoding, errors, max_num_fields=max_fields)
     except ValueError as error:
         raise BadRequest(f"the query or form cannot be read: {error}") from None
 
 
-def parse_form(content_type: str, body: bytes) -> tuple[RequestParameters[str], RequestParameters[File]]:
+def parse_form(
+    content_type: str, body: bytes, max_parts: int = _MAX_PARTS, max_header: int = _MAX_PART_HEADER
+) -> tuple[RequestParameters[str], RequestParameters[File]]:
     """The fields and files of a form; both empty if the body is none.
 
     Raises ``BadRequest`` for a form that is broken or cut, ``PayloadTooLarge`` for one of too many fields.
@@ -112,12 +119,12 @@ def parse_form(content_type: str, body: bytes) -> tuple[RequestParameters[str], 
     files: RequestParameters[File] = RequestParameters()
     kind, options = parse_options_header(content_type)
     if kind == "application/x-www-form-urlencoded":
-        if body.count(b"&") >= _MAX_PARTS:
-            raise PayloadTooLarge(f"the form has more than {_MAX_PARTS} fields")
-        for name, value in parse_query(body.decode("utf-8", "replace"), keep_blank_values=True):
+        if body.count(b"&") >= max_parts:
+            raise PayloadTooLarge(f"the form has more than {max_parts} fields")
+        for name, value in parse_query(body.decode("utf-8", "replace"), True, max_fields=max_parts):
             form.setdefault(name, []).append(value)
     elif kind == "multipart/form-data":
-        _parse_multipart(options, body, form, files)
+        _parse_multipart(options, body, form, files, max_parts, max_header)
     return form, files
 
 
@@ -126,6 +133,8 @@ def _parse_multipart(
     body: bytes,
     form: RequestParameters[str],
     files: RequestParameters[File],
+    max_parts: int,
+    max_header: int,
 ) -> None:
     boundary = options.get("boundary")
     if not boundary:
@@ -134,7 +143,7 @@ def _parse_multipart(
     pieces: list[bytes] = []
     try:
         parser = PushMultipartParser(
-            boundary, max_segment_count=_MAX_PARTS, max_header_size=_MAX_PART_HEADER, max_segment_size=len(body)
+            boundary, max_segment_count=max_parts, max_header_size=max_header, max_segment_size=len(body)
         )
         for event in (*parser.parse(body), *parser.parse(b"")):
             if isinstance(event, MultipartSegment):

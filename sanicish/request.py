@@ -252,7 +252,8 @@ class Request:
 
     def _read_form(self) -> tuple[RequestParameters[str], RequestParameters[File]]:
         if self._form is None:
-            self._form = parse_form(self.headers.get("content-type", ""), self.body)
+            limits = [self._config[f"REQUEST_MAX_FORM_{name}"] for name in ("PARTS", "HEADER")]
+            self._form = parse_form(self.headers.get("content-type", ""), self.body, *limits)
         return self._form
 
     # Where it came from
@@ -435,10 +436,7 @@ class Request:
         await self._exchange.happened("disconnect")
 
     async def shutdown(self) -> None:
-        """Wait until the server is about to stop: time to say goodbye, before the grace period ends.
-
-        Raises nothing; a stream that goes on is cancelled after ``GRACEFUL_SHUTDOWN_TIMEOUT`` seconds.
-        """
+        """Wait until the server is about to stop: a stream has ``GRACEFUL_SHUTDOWN_TIMEOUT`` seconds to say goodbye."""
         await self._exchange.happened("shutdown")
 
     @property

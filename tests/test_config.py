@@ -28,7 +28,6 @@ SPECIFIED = {
     "STREAM_IDLE_TIMEOUT": None,
     "STREAM_CLEANUP_TIMEOUT": 5,
     "FAIRNESS_SLICE": 0.005,
-    "FILE_CHUNK_SIZE": 262_144,
     "KEEP_ALIVE": True,
     "KEEP_ALIVE_TIMEOUT": 5,
     "DRAIN_LIMIT": 65_536,
@@ -305,14 +304,13 @@ def test_limits_are_the_settings_of_the_wire():
         REQUEST_MAX_HEADER_SIZE=1,
         REQUEST_MAX_HEADERS=2,
         REQUEST_MAX_TARGET_SIZE=3,
-        REQUEST_MAX_PIPELINED=4,
         REQUEST_BUFFER_SIZE=5,
         DRAIN_LIMIT=6,
         RESPONSE_BUFFER_LIMIT=7,
         REQUEST_STREAM_MAX_SIZE=8,
     )
     limits = config.limits()
-    assert (limits.head, limits.fields, limits.target, limits.pipelined) == (1, 2, 3, 4)
+    assert (limits.head, limits.fields, limits.target) == (1, 2, 3)
     assert (limits.buffer, limits.drain, limits.unsent, limits.stream_body) == (5, 6, 7, 8)
 
 

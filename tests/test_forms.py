@@ -2,6 +2,7 @@
 
 import pytest
 
+from sanicish import text
 from sanicish.exceptions import BadRequest, PayloadTooLarge
 from sanicish.forms import File, RequestParameters, parse_form, parse_query
 from sanicish.response import json
@@ -318,3 +319,10 @@ async def test_a_form_of_too_many_fields_is_answered_with_413(app, serve):
         return json(request.form)
 
     assert (await post(await serve(app), URLENCODED.encode(), b"a=1&" * 1001)).status == 413
+
+
+def test_the_limits_of_forms_are_settings(app):
+    app.post("/")(lambda request: text(str(len(request.form))))
+    app.config.REQUEST_MAX_FORM_PARTS = 3
+    assert app.test_client.post("/", data={"a": "1", "b": "2", "c": "3"})[1].text == "3"
+    assert app.test_client.post("/", data={"a": "1", "b": "2", "c": "3", "d": "4"})[1].status == 413
