@@ -15,7 +15,7 @@ from sanicish.answering import answer, pass_response
 from sanicish.blueprints import Blueprint, BlueprintGroup, Mounted
 from sanicish.config import Config
 from sanicish.context import finding_request
-from sanicish.definitions import Definition, ListenerDef, MiddlewareDef, RouteDef, StaticDef
+from sanicish.definitions import Definition, ListenerDef, MiddlewareDef, RouteDef, SignalDef, StaticDef
 from sanicish.exceptions import SanicException
 from sanicish.exchange import Exchange
 from sanicish.handlers import ErrorHandler
@@ -26,6 +26,7 @@ from sanicish.request import Request
 from sanicish.router import Route, Router
 from sanicish.server import AsyncioServer, HttpProtocol, Server, serve
 from sanicish.server.serve import new_loop
+from sanicish.signals import SERVER_SIGNALS, Signals
 from sanicish.static import static_routes
 from sanicish.templates import Templates
 from sanicish.testing import SanicTestClient
@@ -73,6 +74,7 @@ class Sanic(Registry):
         self.router = Router()
         self.blueprints: dict[str, Blueprint] = {}
         self.lifecycle = Lifecycle()
+        self.signals = Signals()
         self.templates = Templates(self)
         self.early_middleware: list[Callable[..., Any]] = []
         self.request_middleware: list[Callable[..., Any]] = []
@@ -194,6 +196,8 @@ class Sanic(Registry):
             self._add_middleware(definition, [self] if routes is None else routes)
         elif isinstance(definition, ListenerDef):
             self.lifecycle.add_listener(definition.listener, definition.event)
+        elif isinstance(definition, SignalDef):
+            self.signals.add(definition.handler, definition.event)
         else:
             names = None if routes is None else sorted({route.name for route in routes})
             for exception in definition.exceptions:
@@ -281,17 +285,29 @@ class Sanic(Registry):
 
     def handle(self, exchange: Exchange) -> Coroutine[Any, Any, None]:
         """Answer one exchange, whatever happens."""
+        if self.signals:
+            self.signals.watch(exchange)
         return answer(self, exchange)
 
     def run_response_middleware(self, request: Request, response: Any) -> Coroutine[Any, Any, Any]:
         """Let response middleware see, change or replace a response before its head leaves."""
         return pass_response(self, request, response)
 
+    def dispatch(self, event: str, *, context: dict[str, Any] | None = None) -> Coroutine[Any, Any, None]:
+        """Tell all handlers of a signal."""
+        return self.signals.dispatch(event, context)
+
+    def event(self, event: str, timeout: float | None = None) -> Coroutine[Any, Any, dict[str, Any]]:
+        """Wait for a signal; gives what is told with it."""
+        return self.signals.event(event, timeout)
+
     # Being served
 
     async def run_listeners(self, event: str) -> None:
         """Call the listeners of an event; those of stopping in reverse order."""
         await self.lifecycle.run(self, event)
+        if self.signals and event in SERVER_SIGNALS:
+            await self.signals.dispatch(SERVER_SIGNALS[event], {"app": self})
 
     def server_stopping(self) -> None:
         """The server closes: idle connections now, the others when they are done."""

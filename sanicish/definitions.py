@@ -72,4 +72,12 @@ class ErrorDef:
     exceptions: tuple[type[BaseException], ...]
 
 
-Definition = RouteDef | StaticDef | MiddlewareDef | ListenerDef | ErrorDef
+@dataclass(frozen=True, slots=True)
+class SignalDef:
+    """A function to be told of an event."""
+
+    handler: Callable[..., Any]
+    event: str
+
+
+Definition = RouteDef | StaticDef | MiddlewareDef | ListenerDef | SignalDef | ErrorDef

@@ -27,6 +27,7 @@ __all__ = [
     "HeaderNotFound",
     "InvalidHeader",
     "InvalidRangeType",
+    "InvalidSignal",
     "InvalidUsage",
     "LoadFileException",
     "MethodNotAllowed",
@@ -54,6 +55,10 @@ __all__ = [
     "abort",
     "add_status_code",
 ]
+
+
+class InvalidSignal(ValueError):
+    """A signal that does not exist."""
 
 
 class SanicException(Exception):

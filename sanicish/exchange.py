@@ -149,6 +149,7 @@ class Exchange(ABC):
         "shielded",
         "started",
         "status",
+        "streamed",
     )
 
     def __init__(self, head: RequestHead, body: RequestStream, conn: ConnInfo) -> None:
@@ -156,6 +157,7 @@ class Exchange(ABC):
         self.body = body
         self.conn = conn
         self.started = False  # a head has left, or is about to
+        self.streamed = False  # and is written piece by piece
         self.status = 0  # of the answer, once started
         self.bytes_sent = 0  # of the answer's body
         self.outcome: Outcome | None = None  # None until the exchange has ended

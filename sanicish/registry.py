@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sanicish.constants import HTTP_METHODS
-from sanicish.definitions import Definition, ErrorDef, ListenerDef, MiddlewareDef, RouteDef, StaticDef
+from sanicish.definitions import Definition, ErrorDef, ListenerDef, MiddlewareDef, RouteDef, SignalDef, StaticDef
 from sanicish.headers import is_field_name
 from sanicish.router import RouteOptions
 from sanicish.views import CompositionView
@@ -382,6 +382,21 @@ class Registry:
         """Call a function when the last connection is closed."""
         self.register_listener(listener, "after_server_stop")
         return listener
+
+    # Signals
+
+    def signal(self, event: str) -> Callable[[F], F]:
+        """Decorate a function to be told of an event, such as ``http.stream.aborted``; see ``Signals``."""
+
+        def decorate(handler: F) -> F:
+            self.add_signal(handler, event)
+            return handler
+
+        return decorate
+
+    def add_signal(self, handler: Callable[..., Any], event: str) -> None:
+        """Call a function with what is told of an event; raises ``InvalidSignal`` when it is applied."""
+        self.apply(SignalDef(handler, event))
 
 
 def _several(names: str | Iterable[str]) -> Iterable[str]:

@@ -71,7 +71,7 @@ class Http1Exchange(Exchange):
         self.started = False
         self.status = self.bytes_sent = 0
         self.outcome = self.cancel_reason = self.clocks = self.on_end = self.notices = None
-        self.shielded = self.half_close = False
+        self.shielded = self.half_close = self.streamed = False
         self._line = line
         self._transport = line.transport
         self._flow = line.flow
@@ -110,6 +110,7 @@ class Http1Exchange(Exchange):
         framing = choose_framing(self.head.method, self.head.version, status, _announced(headers), chunked)
         self._out.append(self._head(status, headers, content_type, framing.field, framing.closes, False))
         self._framing = framing
+        self.streamed = True
 
     def _head(
         self, status: int, headers: Headers | None, content_type: str | None, field: bytes, closes: bool, whole: bool

@@ -1,0 +1,96 @@
+"""Signals: functions that are told what happened, and coroutines that wait for it (Sanic 21.3).
+
+Nothing is paid for them as long as nobody listens.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sanicish.context import current_request
+from sanicish.exceptions import InvalidSignal
+from sanicish.exchange import Exchange, Outcome
+from sanicish.log import error_logger
+
+__all__ = ["SERVER_SIGNALS", "Signals"]
+
+SERVER_SIGNALS = {
+    "before_server_start": "server.init.before",
+    "after_server_start": "server.init.after",
+    "before_server_stop": "server.shutdown.before",
+    "after_server_stop": "server.shutdown.after",
+}
+_KNOWN = {*SERVER_SIGNALS.values(), "http.lifecycle.complete", "http.stream.completed", "http.stream.aborted"}
+_NAME = re.compile(r"[a-z_]\w*\.[a-z_]\w*\.[a-z_]\w*")
+
+
+class Signals:
+    """The handlers and waiters of one application."""
+
+    def __init__(self) -> None:
+        self._handlers: dict[str, list[Callable[..., Any]]] = {}
+        self._waiters: dict[str, list[asyncio.Future[dict[str, Any]]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __bool__(self) -> bool:
+        return bool(self._handlers or self._waiters)
+
+    def add(self, handler: Callable[..., Any], event: str) -> None:
+        """Call a function, plain or async, with what is told of an event; raises ``InvalidSignal``."""
+        self._handlers.setdefault(_checked(event), []).append(handler)
+
+    async def event(self, event: str, timeout: float | None) -> dict[str, Any]:
+        """Wait for the next time; raises ``TimeoutError``."""
+        waiter: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        waiters = self._waiters.setdefault(_checked(event), [])
+        waiters.append(waiter)
+        try:
+            async with asyncio.timeout(timeout):
+                return await waiter
+        finally:
+            waiters.remove(waiter)
+            if not waiters:
+                self._waiters.pop(event, None)
+
+    async def dispatch(self, event: str, context: Mapping[str, Any] | None = None) -> None:
+        """Tell everybody, one after the other; one that fails is logged and keeps nobody else from being told."""
+        told = dict(context or {})
+        for waiter in self._waiters.get(_checked(event), ()):
+            if not waiter.done():
+                waiter.set_result(told)
+        for handler in self._handlers.get(event, ()):
+            try:
+                done = handler(**told)
+                if hasattr(done, "__await__"):
+                    await done
+            except Exception:
+                error_logger.exception("a handler of the signal %s failed", event)
+
+    def watch(self, exchange: Exchange) -> None:
+        """Tell of the end of an exchange."""
+        exchange.on_end = [*(exchange.on_end or ()), self._ended]
+
+    def _ended(self, exchange: Exchange) -> None:
+        told = {
+            "request": current_request.get(None),
+            "outcome": exchange.outcome,
+            "status": exchange.status,
+            "bytes_sent": exchange.bytes_sent,
+        }
+        events = ["http.lifecycle.complete"]
+        if exchange.streamed:
+            events.append(f"http.stream.{'completed' if exchange.outcome is Outcome.COMPLETED else 'aborted'}")
+        for event in events:
+            task = asyncio.get_running_loop().create_task(self.dispatch(event, told))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+
+def _checked(event: str) -> str:
+    """A name of three words; what begins as ours do must be one of ours."""
+    if not _NAME.fullmatch(event):
+        raise InvalidSignal(f"a signal has a name of three words like http.stream.completed, not {event!r}")
+    if event.startswith(("http.", "server.")) and event not in _KNOWN:
+        raise InvalidSignal(f"there is no signal {event!r}; there are {', '.join(sorted(_KNOWN))}")
+    return event
