@@ -37,6 +37,14 @@ $(VENV)/.dev: $(SETUP) | $(BIN)/pip
 	@$(PIP) -e '.[dev]'
 	@touch $@ $(VENV)/.demo
 
+# A browser for the tests of the demo's page; without one they are skipped, and say so.
+$(VENV)/.browser: | $(BIN)/pip
+	@command -v chromium-headless-shell >/dev/null || command -v chromium >/dev/null || { \
+	  echo ">> installing a browser for the tests of the demo's page"; \
+	  { $(APT) update -qq && $(APT) install -y -qq --no-install-recommends chromium-headless-shell libatomic1; } >/dev/null 2>&1 \
+	  || echo "!! no browser could be installed; its tests are skipped (apt-get install chromium-headless-shell libatomic1)"; }
+	@touch $@
+
 $(VENV)/.bench: $(SETUP) | $(BIN)/pip
 	@echo ">> installing sanicish and what its benchmarks need"
 	@$(PIP) -e '.[bench]'
@@ -45,8 +53,8 @@ $(VENV)/.bench: $(SETUP) | $(BIN)/pip
 demo: $(VENV)/.demo ## serve the demo on http://HOST:PORT, with a PostgreSQL of its own
 	@$(BIN)/python -m examples.demo --host $(HOST) --port $(PORT) $(ARGS)
 
-test: $(VENV)/.dev ## run all tests
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/.dev $(VENV)/.browser ## run all tests
+	@$(BIN)/python -m pytest -rs $(ARGS)
 
 test-quick: $(VENV)/.dev ## run the fast tests
 	@$(BIN)/python -m pytest -m "not slow" $(ARGS)

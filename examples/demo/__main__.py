@@ -1,6 +1,7 @@
 """Start the demo: a PostgreSQL, a large file, the server; Ctrl-C stops all of it."""
 
 import argparse
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -9,7 +10,7 @@ from examples.demo.app import ROWS, make_app
 from sanicish.postgres import temporary
 
 TOUR = """\
-sanicish demo. Try, in another terminal:
+sanicish demo. Open {url}/ in a browser, or try in another terminal:
 
   upload any file        curl -T bigfile {url}/upload
   echo both ways         (echo one; sleep 1; echo two) | curl -N -T - -X POST {url}/echo
@@ -30,6 +31,7 @@ def main() -> int:
         large_file = Path(folder, "large.bin")
         with large_file.open("wb") as out:
             out.truncate(1 << 30)  # sparse: it takes no room on the disk
+        os.utime(large_file, (0, 0))  # a file that rests has a strong ETag, and so can be resumed
         app = make_app(database.dsn, large_file)
 
         @app.after_server_start
