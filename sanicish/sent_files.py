@@ -109,10 +109,13 @@ class _Pieces:
         self._content.close()
 
 
-class _Asked:
-    """What the request says of the copy it has and the part it wants."""
+_CONDITIONS = frozenset(("if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range", "range"))
 
-    __slots__ = ("get", "method")
+
+class _Asked:
+    """What the request says of the copy it has and the part it wants; ``plain`` if it says nothing."""
+
+    __slots__ = ("get", "method", "plain")
 
     def __init__(self, request_headers: Any) -> None:
         request = current_request.get(None)
@@ -120,6 +123,7 @@ class _Asked:
             request_headers = request.headers
         self.method: str = request.method if request is not None else "GET"
         self.get = request_headers.get if request_headers is not None else _nothing
+        self.plain = request_headers is None or _CONDITIONS.isdisjoint(map(str.lower, request_headers))
 
 
 def _nothing(name: str) -> None:
@@ -240,7 +244,9 @@ async def _respond(
         if not 0 <= span.start < span.stop:
             raise RangeNotSatisfiable("no byte of this range exists", size)
         spans = [span]
-    elif status == 200 and "content-length" not in fields:  # whoever says the length means the whole
+    elif (
+        status == 200 and not asked.plain and "content-length" not in fields
+    ):  # whoever says the length means the whole
         if validate:
             answer = _condition(asked, state, fields)
             if answer is not None:
@@ -269,7 +275,9 @@ async def _respond(
         content.close()
         if len(data) != total:
             raise ResponseError("the file became shorter while it was read")
-        return HTTPResponse(data, status, fields, media_type)
+        response = HTTPResponse(data, status, None, media_type)
+        response._headers = fields
+        return response
     fields.setdefault("Content-Length", str(total))
     return StreamingHTTPResponse(
         _Pieces(content, zip(heads, spans, strict=True), last), status, fields, media_type, False

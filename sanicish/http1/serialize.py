@@ -71,7 +71,9 @@ def serialize_head(
     if not headers:
         opening = _OPENINGS.get((status, content_type)) or _opening(status, content_type)
         return b"%b%b%b%b\r\n" % (opening, framing_field, date_line, connection_line)
-    opening = _opening(status, None if "content-type" in headers else content_type)
+    if "content-type" in headers:
+        content_type = None
+    opening = _OPENINGS.get((status, content_type)) or _opening(status, content_type)
     if "date" in headers:
         date_line = b""
     return b"%b%b%b%b%b\r\n" % (
