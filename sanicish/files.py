@@ -16,7 +16,7 @@ import aiofiles.os
 
 from sanicish.exceptions import FileNotFound, Forbidden, ResponseError
 
-__all__ = ["FileBody", "content_disposition", "guess_type", "open_file", "read_at", "stat_file", "warm"]
+__all__ = ["FileBody", "content_disposition", "guess_type", "open_file", "read_at", "read_now", "stat_file", "warm"]
 
 # So that an answer does not depend on what the machine's own tables say.
 _TYPES = {
@@ -181,6 +181,18 @@ def _is_warm(descriptor: int, offset: int, size: int) -> bool:
     except OSError:  # it is on the disk, or its file system cannot tell
         return False
     return True
+
+
+def read_now(descriptor: int, offset: int, size: int) -> bytes | None:
+    """A few bytes of an open file if all of them lie in memory, ``None`` if a thread has to ask the disk."""
+    if not _NOWAIT:
+        return None
+    buffer = bytearray(size)
+    try:
+        count = os.preadv(descriptor, [buffer], offset, _NOWAIT)
+    except OSError:
+        return None
+    return bytes(buffer) if count == size else None
 
 
 async def read_at(descriptor: int, offset: int, size: int) -> bytes:

@@ -7,7 +7,7 @@ small is read at once; the descriptor of a larger one belongs to the response, w
 import inspect
 import os
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import lru_cache
 from os import PathLike
@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from sanicish.conditions import Validators, file_validators, http_date, precondition, range_is_wanted
 from sanicish.context import current_request
 from sanicish.exceptions import RangeNotSatisfiable, ResponseError, SanicException
-from sanicish.files import content_disposition, guess_type, open_file, read_at
+from sanicish.files import content_disposition, guess_type, open_file, read_at, read_now
 from sanicish.headers import Headers
 from sanicish.ranges import Span, content_range, multipart_pieces, parse_ranges
 from sanicish.streaming import StreamingHTTPResponse
@@ -109,7 +109,7 @@ class _Pieces:
         self._content.close()
 
 
-_CONDITIONS = frozenset(("if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range", "range"))
+_CONDITIONS = frozenset(b"if-match if-none-match if-modified-since if-unmodified-since if-range range".split())
 
 
 class _Asked:
@@ -119,11 +119,16 @@ class _Asked:
 
     def __init__(self, request_headers: Any) -> None:
         request = current_request.get(None)
-        if request_headers is None and request is not None:
-            request_headers = request.headers
         self.method: str = request.method if request is not None else "GET"
-        self.get = request_headers.get if request_headers is not None else _nothing
-        self.plain = request_headers is None or _CONDITIONS.isdisjoint(map(str.lower, request_headers))
+        self.get: Callable[[str], Any] = _nothing
+        self.plain = True
+        if request_headers is None and request is not None:
+            self.plain = _CONDITIONS.isdisjoint([name for name, _ in request.head.fields])
+            if not self.plain:
+                request_headers = request.headers
+        if request_headers is not None:
+            self.get = request_headers.get
+            self.plain = False
 
 
 def _nothing(name: str) -> None:
@@ -271,7 +276,9 @@ async def _respond(
         fields.setdefault("Content-Length", str(total))
         return HTTPResponse(b"", status, fields, media_type)
     if total <= _SMALL and isinstance(content, _OpenFile) and len(spans) == 1 and "content-length" not in fields:
-        data = await read_at(content.descriptor, spans[0].start, total) if total else b""
+        data = read_now(content.descriptor, spans[0].start, total)
+        if data is None:
+            data = await read_at(content.descriptor, spans[0].start, total) if total else b""
         content.close()
         if len(data) != total:
             raise ResponseError("the file became shorter while it was read")
