@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from sanicish.app import Sanic
 from sanicish.log import LOGGING_CONFIG_DEFAULTS
 from sanicish.server.serve import tls_context
+from sanicish.simple import simple_app
 
 __all__ = ["CommandError", "load_app", "main"]
 
@@ -34,6 +35,7 @@ def _parser() -> _Parser:
     )
     parser.add_argument("app", help="module:app, module.app, a module with an 'app', or a path to a Python file")
     parser.add_argument("--factory", action="store_true", help="the name is a function that returns the application")
+    parser.add_argument("-s", "--simple", action="store_true", help="serve a folder instead: sanicish --simple DIR")
     parser.add_argument("-v", "--version", action="version", version=f"sanicish {_version()}")
     where = parser.add_argument_group("where to listen")
     where.add_argument("-H", "--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
@@ -135,6 +137,13 @@ def _load_file(path: Path) -> Any:
     return module
 
 
+def _serving_folder(name: str) -> Sanic:
+    try:
+        return simple_app(name)
+    except NotADirectoryError as error:
+        raise CommandError(str(error)) from None
+
+
 def _tls(cert: str | None, key: str | None) -> ssl.SSLContext | None:
     if not cert and not key:
         return None
@@ -173,7 +182,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         context = _tls(options.cert, options.key)
         sock = _inherited(options.fd)
-        app = load_app(options.app, options.factory)
+        app = _serving_folder(options.app) if options.simple else load_app(options.app, options.factory)
     except CommandError as error:
         print(f"sanicish: {error}", file=sys.stderr)
         return 1

@@ -190,6 +190,7 @@ def certificate(place):
         (["nope:app"], 1, "there is no module named nope"),
         (["shop:nope"], 1, "shop has no nope"),
         (["nope.py"], 1, "there is no file nope.py"),
+        (["--simple", "nope"], 1, "nope is no directory"),
         (
             ["shop:app", "--factory"],
             1,
@@ -323,6 +324,12 @@ def test_unix_socket_is_served(place):
             answer = b"".join(iter(lambda: client.recv(65_536), b""))
     assert answer.endswith(b"\r\n\r\nhttp %d" % process.pid)
     assert not (place / "s.sock").exists()
+
+
+def test_a_folder_is_served(place):
+    (place / "a.txt").write_text("hello")
+    with serving("--simple", str(place), "-p", 0) as (_, url):
+        assert fetch(f"{url}/a.txt") == "hello"
 
 
 def test_inherited_socket_is_served(place):
