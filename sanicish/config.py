@@ -27,12 +27,14 @@ DEFAULTS: dict[str, Any] = {
     "REQUEST_TIMEOUT": 60,  # from the first byte of a head to its last; absolute
     "REQUEST_IDLE_TIMEOUT": 60,  # a body that does not move
     "REQUEST_MIN_RATE": 240,  # bytes a second of a body that is awaited as a whole
+    "REQUEST_HEAD_MIN_RATE": None,  # bytes a second of a head that has begun
     "REQUEST_ID_HEADER": "X-Request-ID",
     # responses
     "RESPONSE_TIMEOUT": 60,  # until the answer starts; never applies to a stream that has begun
     "RESPONSE_BUFFER_SIZE": 65_536,  # unsent bytes above which an awaited write waits
     "RESPONSE_BUFFER_LIMIT": 16 * 1024 * 1024,  # unsent bytes above which a write without await raises
     "WRITE_TIMEOUT": 60,  # a client that takes nothing
+    "WRITE_MIN_RATE": None,  # bytes a second that a client takes while something waits for it
     "STREAM_IDLE_TIMEOUT": None,  # a stream that writes nothing
     "STREAM_CLEANUP_TIMEOUT": 5,
     "FAIRNESS_SLICE": 0.005,  # how long one handler may write before others get their turn
@@ -106,6 +108,8 @@ class Clocks(NamedTuple):
     linger: float | None
     close: float | None
     body_rate: float | None
+    head_rate: float | None = None
+    write_rate: float | None = None
 
 
 class Config(dict[str, Any]):
@@ -226,4 +230,6 @@ class Config(dict[str, Any]):
             linger=self["LINGER_TIMEOUT"],
             close=self["GRACEFUL_TCP_CLOSE_TIMEOUT"],
             body_rate=self["REQUEST_MIN_RATE"],
+            head_rate=self["REQUEST_HEAD_MIN_RATE"],
+            write_rate=self["WRITE_MIN_RATE"],
         )

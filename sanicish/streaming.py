@@ -158,7 +158,10 @@ class StreamingHTTPResponse(BaseHTTPResponse):
         self._timeout = seconds
         exchange = self._exchange
         if exchange is not None:
-            exchange.clocks = {**(exchange.clocks or {}), "response": seconds, "stream_idle": seconds}
+            clocks = {"response": seconds, "stream_idle": seconds}
+            if seconds is None:  # a stream that may stand still may creep
+                clocks["write_rate"] = None
+            exchange.clocks = {**(exchange.clocks or {}), **clocks}
 
     def on_complete(self, function: Callable[[Outcome], Any]) -> Callable[[Outcome], Any]:
         """Call a plain function once the stream has ended and is cleaned up, with how it ended.

@@ -231,7 +231,7 @@ def test_downloads_that_are_left_leave_no_descriptor(app, path):
     async def many():
         async with app.test_client() as client:
             before = int((await client.get("/open")).text)
-            for _ in range(200):
+            for _ in range(2_000):
                 async with client.request("/", small_buffer=True) as connection:
                     await connection.headers_received()
                     await connection.reset()

@@ -149,6 +149,11 @@ class Http1Connection:
         return size or int(self.flow.blocked)
 
     @property
+    def head_size(self) -> int:
+        """Bytes of a head that has begun to come."""
+        return self._parser.head_size
+
+    @property
     def begun(self) -> bool:
         """Whether a message has begun to come."""
         return self._parser.in_message

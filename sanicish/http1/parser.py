@@ -110,6 +110,11 @@ class RequestParser:
         self._parser = self._sink = None  # type: ignore[assignment]
 
     @property
+    def head_size(self) -> int:
+        """Bytes of the head that is being read, as far as it came."""
+        return self._head_size
+
+    @property
     def left(self) -> int:
         """Bytes still to come of a body of known length, 0 otherwise."""
         return self._left

@@ -39,6 +39,9 @@ class Watched(Protocol):
     def unsent(self) -> int: ...
 
     @property
+    def head_size(self) -> int: ...
+
+    @property
     def phase(self) -> Phase: ...
 
 
@@ -48,8 +51,33 @@ Taken = Callable[[], tuple[int, ...]]
 
 def interval(clocks: Clocks) -> float:
     """Seconds between two sweeps: a tenth of the shortest clock, within reason."""
-    shortest = min([clock for clock in clocks._replace(body_rate=None) if clock] or [5.0])
+    shortest = min(
+        [clock for clock in clocks._replace(body_rate=None, head_rate=None, write_rate=None) if clock] or [5.0]
+    )
     return min(0.5, max(0.02, shortest / 10))
+
+
+class _Rate:
+    """How fast bytes move, over some seconds."""
+
+    __slots__ = ("_moved", "_since")
+
+    def __init__(self, moved: int, now: float) -> None:
+        self.begin(moved, now)
+
+    def begin(self, moved: int, now: float) -> None:
+        self._moved = moved
+        self._since = now
+
+    def creeps(self, moved: int, least: float | None, now: float) -> bool:
+        """Whether fewer bytes moved since the last time than a rate asks for."""
+        elapsed = now - self._since
+        if least is None or elapsed < _WINDOW:
+            return False
+        if moved - self._moved < least * elapsed:
+            return True
+        self.begin(moved, now)
+        return False
 
 
 class Watch:
@@ -59,14 +87,14 @@ class Watch:
         "_answer_since",
         "_body",
         "_body_since",
+        "_coming",
+        "_going",
         "_mark",
         "_own",
         "_received",
         "_since",
         "_taken",
         "_taken_since",
-        "_window",
-        "_window_since",
         "_written",
         "_written_since",
     )
@@ -79,11 +107,13 @@ class Watch:
     def _begin(self, mark: tuple[int, Phase], now: float) -> None:
         """The connection has gone on to something else: every clock starts again."""
         self._mark = mark
-        self._since = self._answer_since = self._body_since = self._window_since = now
+        self._since = self._answer_since = self._body_since = now
         self._taken_since = self._written_since = now
         self._body = (0, 0)  # bytes that came, and that wait to be read
-        self._received = self._window = 0
+        self._received = 0
         self._taken: tuple[int, ...] = ()
+        self._coming = _Rate(0, now)
+        self._going: _Rate | None = None  # only while something waits for the client
         self._written = -1
 
     def look(self, connection: Watched, clocks: Clocks, now: float, taken: Taken) -> Due | None:
@@ -110,6 +140,8 @@ class Watch:
         if phase is Phase.IDLE:
             return Due.IDLE if _over(clocks.keep_alive, self._since, now) else None
         if phase is Phase.HEAD:
+            if connection.head_size and self._coming.creeps(connection.head_size, clocks.head_rate, now):
+                return Due.HEAD
             return Due.HEAD if _over(clocks.head, self._since, now) else None
         if phase is Phase.CLOSING:
             return None
@@ -126,8 +158,9 @@ class Watch:
             elif _over(clocks.response, self._answer_since, now):
                 return Due.RESPONSE
         if not body.waiting:
-            self._received = self._window = received
-            self._body_since = self._window_since = now
+            self._received = received
+            self._body_since = now
+            self._coming.begin(received, now)
             return None
         if received != self._received:
             self._received = received
@@ -135,19 +168,20 @@ class Watch:
         elif _over(clocks.body_idle, self._body_since, now):
             return Due.BODY
         # A creeping body holds up a handler that can do nothing before it is whole; a stream may be as slow as it is.
-        if clocks.body_rate is not None and body.whole and now - self._window_since >= _WINDOW:
-            if received - self._window < clocks.body_rate * (now - self._window_since):
-                return Due.BODY
-            self._window = received
-            self._window_since = now
-        return None
+        return Due.BODY if body.whole and self._coming.creeps(received, clocks.body_rate, now) else None
 
     def _look_at_answer(
         self, unsent: int, exchange: Http1Exchange, clocks: Clocks, now: float, taken: Taken
     ) -> Due | None:
         if unsent:
             self._written_since = now
+            if clocks.write_rate is not None and len(so_far := taken()) == 1:  # else nobody knows how many bytes
+                if self._going is None:
+                    self._going = _Rate(so_far[0], now)
+                elif self._going.creeps(so_far[0], clocks.write_rate, now):
+                    return Due.WRITE
             return Due.WRITE if self._stuck(clocks.write, now, taken) else None
+        self._going = None
         self._taken_since = now
         if not exchange.started or exchange.outcome is not None:
             return None

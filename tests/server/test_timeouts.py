@@ -44,6 +44,7 @@ class Scene:
         self.exchange = Exchange() if phase is Phase.EXCHANGE else None
         self.transport = self
         self.unsent = 0
+        self.head_size = 0
         self.taken = 0
         self.clocks = clocks
         self.now = 1000.0
@@ -395,3 +396,50 @@ def test_a_clock_that_is_set_late_counts_from_then_on():
 )
 def test_one_looks_ten_times_within_the_shortest_clock(clocks, seconds):
     assert interval(clocks) == pytest.approx(seconds)
+
+
+# Rates
+
+
+def test_a_head_that_creeps_is_due():
+    scene = Scene(Phase.HEAD, OFF._replace(head_rate=100))
+    scene.head_size = 10
+    assert scene.after(4.9) is None
+    scene.head_size = 600
+    assert scene.after(0.2) is None, "fast enough so far"
+    scene.head_size = 700
+    assert scene.after(5.1) is Due.HEAD
+
+
+def test_a_connection_that_says_nothing_has_no_rate():
+    assert Scene(Phase.HEAD, OFF._replace(head_rate=100)).after(60) is None
+
+
+def test_a_reader_that_creeps_is_due():
+    scene = Scene(clocks=OFF._replace(write_rate=100))
+    scene.exchange.started, scene.unsent = True, 1_000
+    scene.look()
+    scene.taken = 600
+    assert scene.after(5) is None
+    scene.taken = 700
+    assert scene.after(5) is Due.WRITE
+
+
+def test_a_reader_is_measured_only_while_something_waits_for_it():
+    scene = Scene(clocks=OFF._replace(write_rate=100))
+    scene.exchange.started, scene.unsent = True, 1_000
+    scene.look()
+    scene.unsent = 0
+    assert scene.after(60) is None
+    scene.unsent = 1_000
+    assert scene.after(4) is None
+    scene.taken = 600
+    assert scene.after(5) is None
+
+
+def test_a_steady_slow_reader_is_never_cut():
+    scene = Scene(clocks=OFF._replace(write_rate=100))
+    scene.exchange.started, scene.unsent = True, 1_000
+    for _ in range(1_000):
+        scene.taken += 110
+        assert scene.after(1) is None
