@@ -6,6 +6,7 @@ How one exchange is answered stands in ``answering``; what can be registered, in
 import asyncio
 import logging
 import os
+import socket
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -25,7 +26,9 @@ from sanicish.registry import Registry
 from sanicish.request import Request
 from sanicish.router import Route, Router
 from sanicish.server import AsyncioServer, HttpProtocol, Server, serve
+from sanicish.server.running import run_workers, worker_count
 from sanicish.server.serve import new_loop
+from sanicish.server.supervisor import Link
 from sanicish.signals import SERVER_SIGNALS, Signals
 from sanicish.static import static_routes
 from sanicish.templates import Templates
@@ -322,7 +325,8 @@ class Sanic(Registry):
         auto_reload: bool | None = None,
         ssl: Any = None,
         sock: Any = None,
-        workers: int = 1,
+        workers: int | str = 1,
+        max_requests: int | None = None,
         protocol: type[HttpProtocol] | None = None,
         backlog: int = 100,
         register_sys_signals: bool = True,
@@ -336,8 +340,12 @@ class Sanic(Registry):
     ) -> None:
         """Serve until SIGINT, SIGTERM or ``stop()``; by default on 127.0.0.1, port 8000.
 
-        Raises ``OSError`` when the address cannot be had. In a thread that is not the main one
-        ``register_sys_signals=False`` is needed.
+        With more than one of ``workers`` (``"auto"``: one for each processor), or with ``max_requests``, this process
+        supervises others that run its command again, on one listening socket: the dead are started again, and SIGHUP
+        replaces them one by one. ``max_requests`` is how many one worker answers before it is replaced.
+
+        Raises ``OSError`` when the address cannot be had, ``SystemExit`` when no worker starts. In a thread that is
+        not the main one ``register_sys_signals=False`` is needed.
         """
         self.debug = debug
         if self.configure_logging:
@@ -345,8 +353,8 @@ class Sanic(Registry):
         if debug:
             for one in (logger, error_logger):
                 one.setLevel(logging.DEBUG)
-        if workers != 1 or auto_reload or reload_dir:
-            logger.warning("one process serves, without reload: workers, auto_reload and reload_dir do nothing yet")
+        if auto_reload or reload_dir:
+            logger.warning("nothing is reloaded: auto_reload and reload_dir do nothing yet")
         if stop_event is not None or log_config is not None:
             logger.warning("run() no longer takes stop_event and log_config: call stop(), and Sanic(log_config=...)")
         listen = {
@@ -359,21 +367,34 @@ class Sanic(Registry):
             "protocol": protocol or HttpProtocol,
         }
 
+        link = Link.inherited()
+        count = worker_count(workers)
+        if link is None and (count > 1 or max_requests) and not single_process:
+            run_workers(self, count, listen, motd and self.config.get("MOTD", True))
+            return
+        if link is not None:
+            if sock is None or sock.fileno() != link.listener:
+                listen["sock"] = socket.socket(fileno=link.listener)
+            listen["unix"] = None  # it listens already
+
         def ready(server: Server) -> None:
             self._server = server
-            if motd and self.config.get("MOTD", True):
+            if link is None and motd and self.config.get("MOTD", True):
                 logger.info("%s on %s (pid %d, Ctrl-C stops)", self.name, server.url, os.getpid())
             if self._stop_asked:
                 server.ask_to_stop()
 
         self._server = None
         self._stop_asked = False
-        self._run_in_main_process("main_process_start")
+        if link is not None:  # and this is not the main process
+            serve(self, listen, access_log=access_log, on_ready=ready, link=link, max_requests=max_requests)
+            return
+        self.run_in_main_process("main_process_start")
         try:
             serve(self, listen, register_sys_signals=register_sys_signals, access_log=access_log, on_ready=ready)
         finally:
             self._server = None
-            self._run_in_main_process("main_process_stop")
+            self.run_in_main_process("main_process_stop")
 
     go_fast = run
 
@@ -382,7 +403,7 @@ class Sanic(Registry):
         """Where the application is served (``http://127.0.0.1:8000``), empty when it is not (Sanic 21.12)."""
         return self._server.url if self._server is not None else ""
 
-    def _run_in_main_process(self, event: str) -> None:
+    def run_in_main_process(self, event: str) -> None:
         """Call listeners outside of any server, in a loop of their own."""
         if self.listeners.get(event):
             with asyncio.Runner(loop_factory=new_loop(self.config)) as runner:

@@ -46,6 +46,11 @@ def _parser() -> _Parser:
     where.add_argument("--cert", "--certfile", metavar="FILE", help="TLS certificate chain")
     where.add_argument("--key", "--keyfile", metavar="FILE", help="TLS private key")
     how = parser.add_argument_group("how to run")
+    how.add_argument(
+        "-w", "--workers", type=_workers, default=1, metavar="N", help="processes that serve, or auto (default 1)"
+    )
+    how.add_argument("--max-requests", type=int, metavar="N", help="replace a worker after so many requests")
+    how.add_argument("--single-process", action="store_true", help="serve in this process, whatever else is said")
     how.add_argument("--debug", action="store_true", help="tracebacks on error pages, more in the log")
     how.add_argument("--access-log", "--access-logs", action=argparse.BooleanOptionalAction, help="log each request")
     how.add_argument(
@@ -59,6 +64,12 @@ def _port(text: str) -> int:
     if text.isascii() and text.isdigit() and int(text) < 65_536:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is no port; ports are 0 to 65535")
+
+
+def _workers(text: str) -> int | str:
+    if text == "auto" or (text.isascii() and text.isdigit() and int(text)):
+        return text if text == "auto" else int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no number of workers; give 1 or more, or auto")
 
 
 def _version() -> str:
@@ -199,6 +210,9 @@ def main(arguments: list[str] | None = None) -> int:
             backlog=options.backlog,
             access_log=options.access_log,
             motd=options.motd,
+            workers=options.workers,
+            max_requests=options.max_requests,
+            single_process=options.single_process,
         )
     except OSError as error:
         if hasattr(error, "__notes__"):

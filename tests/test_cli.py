@@ -265,7 +265,7 @@ def test_help_names_every_argument():
     done = subprocess.run(command("--help"), capture_output=True, text=True, timeout=30, check=True)
     expected = """
         --host --port --unix --fd --backlog --cert --key --factory --debug --access-log --no-access-log --access-logs
-        --log-level --motd --no-motd --version
+        --log-level --motd --no-motd --version --workers --max-requests --single-process --simple
         """
     for argument in expected.split():
         assert argument in done.stdout, argument

@@ -12,7 +12,7 @@ import sanicish
 ROOT = Path(sanicish.__file__).parent
 MAP = ROOT.parent / "ARCHITECTURE.md"
 FILES = sorted(ROOT.rglob("*.py"))
-MOST_LINES = 450
+MOST_LINES = 470
 
 every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 

@@ -20,9 +20,10 @@ from sanicish.http1.serialize import DateField
 from sanicish.log import error_logger, logger
 from sanicish.server.heap import keep_freed_memory
 from sanicish.server.protocol import HttpProtocol
+from sanicish.server.supervisor import Link
 from sanicish.server.timeouts import interval
 
-__all__ = ["Application", "AsyncioServer", "Server", "new_loop", "serve", "tls_context"]
+__all__ = ["Application", "AsyncioServer", "Server", "listening", "new_loop", "serve", "tls_context", "unix_socket"]
 
 _SWEEP_SLICE = 500  # connections looked at before others get their turn
 
@@ -79,6 +80,13 @@ def unix_socket(path: str, backlog: int, mode: int = 0o666) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def listening(host: str | None, port: int | None, backlog: int) -> socket.socket:
+    """A socket that listens on one address; raises ``OSError`` when it cannot be had."""
+    address = host or "127.0.0.1", 8000 if port is None else port
+    family = socket.getaddrinfo(*address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+    return socket.create_server(address, family=family, backlog=backlog)
 
 
 class Server:
@@ -358,15 +366,18 @@ def serve(
     register_sys_signals: bool = True,
     access_log: bool | None = None,
     on_ready: Callable[[Server], None] | None = None,
+    link: Link | None = None,
+    max_requests: int | None = None,
 ) -> None:
     """Run an application in this process until it is told to stop.
 
     ``listen`` goes to ``Server.start``; ``on_ready`` is told when connections are accepted. SIGINT and SIGTERM stop
-    gracefully, a second one at once.
+    gracefully, a second one at once. A worker has a ``link`` to its supervisor, which it asks to be replaced after
+    ``max_requests``.
     """
     keep_freed_memory()
     with asyncio.Runner(loop_factory=new_loop(app.config)) as runner:
-        runner.run(_serve(app, listen, register_sys_signals, access_log, on_ready))
+        runner.run(_serve(app, listen, register_sys_signals, access_log, on_ready, link, max_requests))
 
 
 async def _serve(
@@ -375,9 +386,13 @@ async def _serve(
     register_sys_signals: bool,
     access_log: bool | None,
     on_ready: Callable[[Server], None] | None,
+    link: Link | None,
+    max_requests: int | None,
 ) -> None:
     server = Server(app, access_log=access_log)
-    if register_sys_signals:
+    if link is not None:
+        link.obey(server, max_requests)
+    elif register_sys_signals:
         for number in (signal.SIGINT, signal.SIGTERM):
             server.loop.add_signal_handler(number, server.ask_to_stop)
     try:
@@ -386,6 +401,8 @@ async def _serve(
         if on_ready is not None:
             on_ready(server)
         await app.run_listeners("after_server_start")
+        if link is not None:
+            link.ready()
         await server.asked.wait()
         server.accept_no_more()
         await _until(server.forced, app.run_listeners("before_server_stop"))

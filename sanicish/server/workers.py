@@ -1,0 +1,171 @@
+"""Which worker processes there should be: the state machine of a supervisor.
+
+It never says process, signal handler, socket or clock: it is told what happened and when, and calls what it was given.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+__all__ = ["Crew", "Worker"]
+
+_STEADY = 10.0  # seconds after which a worker that dies was no false start
+_FIRST_DELAY, _LONGEST_DELAY = 0.1, 10.0
+
+
+@dataclass(eq=False)
+class Worker:
+    """One process, from its start to its end."""
+
+    slot: int
+    generation: int
+    started: float
+    ready: bool = False
+    spent: bool = False  # it asked to be replaced
+    kill_at: float | None = None  # it was told to leave
+
+
+@dataclass(eq=False)
+class _Slot:
+    current: Worker | None = None
+    coming: Worker | None = None
+    start_at: float | None = None
+    failures: int = 0
+
+
+class Crew:
+    """So many workers: the dead are started again, later each time; all are renewed one by one; times in seconds."""
+
+    def __init__(
+        self,
+        size: int,
+        start: Callable[[Worker], None],
+        leave: Callable[[Worker], None],
+        kill: Callable[[Worker], None],
+        patience: float,
+    ) -> None:
+        self._slots = [_Slot() for _ in range(size)]
+        self._start, self._leave, self._kill = start, leave, kill
+        self._patience = patience
+        self._generation = 0
+        self._leaving: set[Worker] = set()
+        self._ever_ready = False
+        self.stopping = False
+        self.failed = False
+
+    @property
+    def living(self) -> list[Worker]:
+        """All that were started and did not end."""
+        held = [worker for slot in self._slots for worker in (slot.current, slot.coming) if worker is not None]
+        return [*held, *self._leaving]
+
+    @property
+    def done(self) -> bool:
+        """Whether it was told to stop and nothing is left."""
+        return self.stopping and not self.living
+
+    @property
+    def serving(self) -> bool:
+        """Whether every place has a worker that is ready."""
+        return all(slot.current is not None and slot.current.ready for slot in self._slots)
+
+    def begin(self, now: float) -> None:
+        """Start everybody."""
+        for number, slot in enumerate(self._slots):
+            slot.current = self._new(number, now)
+
+    def ready(self, worker: Worker, now: float) -> None:
+        """A worker accepts connections: whom it replaces may go."""
+        worker.ready = self._ever_ready = True
+        slot = self._slots[worker.slot]
+        if slot.coming is worker:
+            old, slot.current, slot.coming = slot.current, worker, None
+            if old is not None:
+                self._send_off(old, now)
+        self._advance(now)
+
+    def gone(self, worker: Worker, now: float) -> None:
+        """A worker ended, asked or not."""
+        slot = self._slots[worker.slot]
+        if worker in self._leaving:
+            self._leaving.discard(worker)
+        elif slot.coming is worker:
+            slot.coming = None
+            self._give_up_renewing()
+        elif slot.current is worker:
+            slot.current, slot.coming = slot.coming, None
+            if not self._ever_ready:
+                self.failed = True
+                self.stop(now)
+            elif slot.current is None:
+                self._start_later(slot, worker, now)
+        self._advance(now)
+
+    def spent(self, worker: Worker, now: float) -> None:
+        """A worker asks to be replaced."""
+        worker.spent = True
+        self._advance(now)
+
+    def renew(self, now: float) -> None:
+        """Replace all, one by one, each when its successor is ready."""
+        self._generation += 1
+        self._advance(now)
+
+    def stop(self, now: float) -> None:
+        """Send all away; called again, once more."""
+        self.stopping = True
+        for slot in self._slots:
+            held = [worker for worker in (slot.current, slot.coming) if worker is not None]
+            slot.current = slot.coming = slot.start_at = None
+            self._leaving.update(held)
+        for worker in self._leaving:
+            self._send_off(worker, now)
+
+    def tick(self, now: float) -> None:
+        """Start and kill what is due."""
+        for number, slot in enumerate(self._slots):
+            if slot.start_at is not None and slot.start_at <= now:
+                slot.start_at = None
+                slot.current = self._new(number, now)
+        for worker in self._leaving:
+            if worker.kill_at is not None and worker.kill_at <= now:
+                worker.kill_at = None
+                self._kill(worker)
+
+    def due(self) -> float | None:
+        """When ``tick`` has something to do."""
+        times = [slot.start_at for slot in self._slots] + [worker.kill_at for worker in self._leaving]
+        return min((time for time in times if time is not None), default=None)
+
+    def _new(self, number: int, now: float) -> Worker:
+        worker = Worker(number, self._generation, now)
+        self._start(worker)
+        return worker
+
+    def _send_off(self, worker: Worker, now: float) -> None:
+        self._leaving.add(worker)
+        if worker.kill_at is None:
+            worker.kill_at = now + self._patience
+        self._leave(worker)
+
+    def _start_later(self, slot: _Slot, dead: Worker, now: float) -> None:
+        if dead.ready and now - dead.started >= _STEADY:
+            slot.failures = 0
+        delay = min(_FIRST_DELAY * 2 ** (slot.failures - 1), _LONGEST_DELAY) if slot.failures else 0.0
+        slot.failures = min(slot.failures + 1, 10)
+        slot.start_at = now + delay
+        self.tick(now)
+
+    def _give_up_renewing(self) -> None:
+        """What would come does not start, so what is there stays: better old code than none."""
+        for slot in self._slots:
+            if slot.current is not None:
+                slot.current.generation, slot.current.spent = self._generation, False
+
+    def _advance(self, now: float) -> None:
+        if self.stopping or any(slot.coming for slot in self._slots):
+            return
+        for number, slot in enumerate(self._slots):
+            old = slot.current
+            if old is not None and old.ready and (old.spent or old.generation < self._generation):
+                slot.coming = self._new(number, now)
+                return

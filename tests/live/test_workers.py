@@ -1,0 +1,104 @@
+"""Several worker processes: killed, renewed, stopped, while clients ask."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+PROGRAM = """
+import os
+from sanicish import Sanic, text
+app = Sanic("crew")
+
+@app.get("/")
+async def who(request):
+    return text(str(os.getpid()))
+"""
+
+
+@pytest.fixture
+def crew(tmp_path):
+    (tmp_path / "crew.py").write_text(PROGRAM)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sanicish", "crew:app", "-p", "0", "--workers", "2", "--no-access-log"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    line = process.stdout.readline()
+    assert "2 workers" in line, line
+    process.url = line.split(" on ")[1].split(" (")[0]
+    yield process
+    if process.poll() is None:
+        process.terminate()
+        assert process.wait(20) == 0
+    process.stdout.close()
+
+
+def ask(url):
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return int(answer.read())
+
+
+def workers(url, count, without=()):
+    """The ids of so many workers that answer."""
+    deadline, seen = time.monotonic() + 10, set()
+    while len(seen) < count and time.monotonic() < deadline:
+        seen |= {ask(url)} - set(without)
+    assert len(seen) == count, seen
+    return seen
+
+
+def test_a_worker_that_is_killed_is_replaced_while_the_other_serves(crew):
+    before = workers(crew.url, 2)
+    victim = before.pop()
+    os.kill(victim, signal.SIGKILL)
+    assert len(workers(crew.url, 2, {victim}) - before) == 1
+
+
+def test_renewal_under_load_loses_no_request(crew):
+    before = workers(crew.url, 2)
+    host, port = crew.url.removeprefix("http://").split(":")
+    failed, answered, done = [], [], threading.Event()
+
+    def load():
+        while not done.is_set():
+            try:
+                with socket.create_connection((host, int(port)), timeout=10) as sock:
+                    sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                    answer = b"".join(iter(lambda sock=sock: sock.recv(4096), b""))
+                answered.append(answer.startswith(b"HTTP/1.1 200 OK\r\n") or failed.append(answer))
+            except OSError as error:
+                failed.append(error)
+
+    threads = [threading.Thread(target=load) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        crew.send_signal(signal.SIGHUP)
+        after = workers(crew.url, 2, before)
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+    assert failed == [] and len(answered) > 20
+    assert not after & before
+
+
+def test_a_stop_ends_all_of_them(crew):
+    pids = workers(crew.url, 2)
+    crew.send_signal(signal.SIGTERM)
+    assert crew.wait(20) == 0
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
