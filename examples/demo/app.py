@@ -33,7 +33,7 @@ def make_app(dsn: str, large_file: Path) -> Sanic:
         app.ctx.pool = await asyncpg.create_pool(dsn, min_size=1, max_size=8)
         await app.ctx.pool.execute(f"""
             CREATE TABLE IF NOT EXISTS orders AS
-            SELECT id, 'customer ' || id % 1000 AS customer, (id * 37 % 100000) / 100.0 AS total
+            SELECT id, 'customer ' || id % 1000 AS customer, ((id * 37 % 100000) / 100.0)::numeric(10, 2) AS total
             FROM generate_series(1, {ROWS}) AS id""")
         app.add_task(tell_the_time)
 
@@ -173,7 +173,7 @@ def make_app(dsn: str, large_file: Path) -> Sanic:
 def seen(request: Request, began: float) -> dict[str, float]:
     """How much of an upload has come, and how fast, in MiB a second."""
     size = request.stream.received
-    return {"bytes": size, "rate": size / 2**20 / max(time.monotonic() - began, 1e-6)}
+    return {"bytes": size, "rate": round(size / 2**20 / max(time.monotonic() - began, 1e-6), 1)}
 
 
 def memory() -> int:
