@@ -5,8 +5,6 @@ How one exchange is answered stands in ``answering``; what can be registered, in
 
 import asyncio
 import logging
-import os
-import socket
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -25,10 +23,9 @@ from sanicish.log import error_logger, logger
 from sanicish.registry import Registry
 from sanicish.request import Request
 from sanicish.router import Route, Router
-from sanicish.server import AsyncioServer, HttpProtocol, Server, serve
-from sanicish.server.running import run_workers, worker_count
+from sanicish.server import AsyncioServer, HttpProtocol
+from sanicish.server.running import Serving, worker_count
 from sanicish.server.serve import new_loop
-from sanicish.server.supervisor import Link
 from sanicish.signals import SERVER_SIGNALS, Signals
 from sanicish.static import static_routes
 from sanicish.templates import Templates
@@ -82,8 +79,7 @@ class Sanic(Registry):
         self.early_middleware: list[Callable[..., Any]] = []
         self.request_middleware: list[Callable[..., Any]] = []
         self.response_middleware: list[Callable[..., Any]] = []
-        self._server: Server | None = None
-        self._stop_asked = False  # before there was a server to be told
+        self._serving = Serving(self)
         if register is not False:
             self._apps[self.name] = self
 
@@ -357,51 +353,22 @@ class Sanic(Registry):
             logger.warning("nothing is reloaded: auto_reload and reload_dir do nothing yet")
         if stop_event is not None or log_config is not None:
             logger.warning("run() no longer takes stop_event and log_config: call stop(), and Sanic(log_config=...)")
-        listen = {
-            "host": host,
-            "port": port,
-            "unix": unix,
-            "sock": sock,
-            "ssl": ssl,
-            "backlog": backlog,
-            "protocol": protocol or HttpProtocol,
-        }
-
-        link = Link.inherited()
-        count = worker_count(workers)
-        if link is None and (count > 1 or max_requests) and not single_process:
-            run_workers(self, count, listen, motd and self.config.get("MOTD", True))
-            return
-        if link is not None:
-            if sock is None or sock.fileno() != link.listener:
-                listen["sock"] = socket.socket(fileno=link.listener)
-            listen["unix"] = None  # it listens already
-
-        def ready(server: Server) -> None:
-            self._server = server
-            if link is None and motd and self.config.get("MOTD", True):
-                logger.info("%s on %s (pid %d, Ctrl-C stops)", self.name, server.url, os.getpid())
-            if self._stop_asked:
-                server.ask_to_stop()
-
-        self._server = None
-        self._stop_asked = False
-        if link is not None:  # and this is not the main process
-            serve(self, listen, access_log=access_log, on_ready=ready, link=link, max_requests=max_requests)
-            return
-        self.run_in_main_process("main_process_start")
-        try:
-            serve(self, listen, register_sys_signals=register_sys_signals, access_log=access_log, on_ready=ready)
-        finally:
-            self._server = None
-            self.run_in_main_process("main_process_stop")
+        self._serving.run(
+            _listen(host, port, unix, sock, ssl, backlog, protocol),
+            workers=worker_count(workers),
+            max_requests=max_requests,
+            single_process=single_process,
+            register_sys_signals=register_sys_signals,
+            access_log=access_log,
+            motd=motd,
+        )
 
     go_fast = run
 
     @property
     def serve_location(self) -> str:
         """Where the application is served (``http://127.0.0.1:8000``), empty when it is not (Sanic 21.12)."""
-        return self._server.url if self._server is not None else ""
+        return self._serving.url
 
     def run_in_main_process(self, event: str) -> None:
         """Call listeners outside of any server, in a loop of their own."""
@@ -411,11 +378,7 @@ class Sanic(Registry):
 
     def stop(self) -> None:
         """Stop the server, gracefully; may be called from any thread, and from a listener before it serves."""
-        server = self._server
-        if server is None:
-            self._stop_asked = True
-        elif not server.loop.is_closed():
-            server.loop.call_soon_threadsafe(server.ask_to_stop)
+        self._serving.stop()
 
     async def create_server(
         self,
@@ -438,30 +401,19 @@ class Sanic(Registry):
         ``loop.create_server``. Raises ``OSError`` when the address cannot be had.
         """
         self.debug = debug
-        options = dict(asyncio_server_kwargs or {})
-        at_once = options.pop("start_serving", True)
-        server = self._server = Server(self, access_log=access_log)
+        listen = _listen(host, port, unix, sock, ssl, backlog, protocol)
+        return await self._serving.create(listen, access_log, asyncio_server_kwargs)
 
-        async def start() -> None:
-            try:
-                await self.run_listeners("before_server_start")
-                await server.start(
-                    host,
-                    port,
-                    unix=unix,
-                    sock=sock,
-                    ssl=ssl,
-                    backlog=backlog,
-                    protocol=protocol or HttpProtocol,
-                    **options,
-                )
-                await self.run_listeners("after_server_start")
-            except BaseException:
-                await server.stop(0)
-                await self.run_listeners("after_server_stop")
-                raise
 
-        asyncio_server = AsyncioServer(server, start)
-        if at_once:
-            await asyncio_server.start_serving()
-        return asyncio_server
+def _listen(
+    host: str | None,
+    port: int | None,
+    unix: str | None,
+    sock: Any,
+    ssl: Any,
+    backlog: int,
+    protocol: type[HttpProtocol] | None,
+) -> dict[str, Any]:
+    """Where to listen, and how, as the server takes it."""
+    own = {} if protocol is None else {"protocol": protocol}
+    return {"host": host, "port": port, "unix": unix, "sock": sock, "ssl": ssl, "backlog": backlog, **own}

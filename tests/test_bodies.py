@@ -394,7 +394,7 @@ async def test_stream_that_stood_still_too_long_is_timed_out(app, serve):
 async def test_stream_that_the_server_stopped_is_shut_down(app, serve):
     async def stop(wire):
         await wire.until(b"x\r\n")
-        await app._server.stop(0)
+        await app._serving.server.stop(0)
 
     outcome = await ended(app, serve, endless, stop)
     assert outcome == ["shut down"]
