@@ -10,7 +10,7 @@ APT     = $(shell [ "$$(id -u)" = 0 ] && echo "env DEBIAN_FRONTEND=noninteractiv
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick check lint types format cov fuzz bench bench-smoke bench-micro build clean
+.PHONY: help demo test test-quick check lint types format cov fuzz bench bench-smoke bench-micro bench-limits build clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -88,6 +88,9 @@ bench-smoke: $(VENV)/.bench ## run every benchmark once and small, to see that a
 
 bench-micro: $(VENV)/.bench ## what the pieces of the hot path cost
 	@$(BIN)/python -m benchmarks micro $(ARGS)
+
+bench-limits: $(VENV)/.bench ## what the server holds and how fast it acts when peers are slow, hostile or gone
+	@$(BIN)/python -m benchmarks limits $(ARGS)
 
 build: $(VENV)/.dev ## build the wheel
 	@$(BIN)/python -m build --wheel

@@ -1,10 +1,15 @@
-"""``python -m benchmarks``: run; or ``plot RESULT.json``, ``micro`` or ``rows``."""
+"""``python -m benchmarks``: run; or ``plot RESULT.json``, ``micro``, ``rows`` or ``limits``."""
 
 import sys
 from importlib import import_module
 
 # Only what is asked for is loaded: to run nobody needs what plots.
-COMMANDS = {"plot": "benchmarks.plot", "micro": "benchmarks.micro", "rows": "benchmarks.rows"}
+COMMANDS = {
+    "plot": "benchmarks.plot",
+    "micro": "benchmarks.micro",
+    "rows": "benchmarks.rows",
+    "limits": "benchmarks.limits",
+}
 
 if __name__ == "__main__":
     name, arguments = "benchmarks.run", sys.argv[1:]

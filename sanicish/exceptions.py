@@ -8,6 +8,7 @@ Three families, and every error belongs to one of them:
   answer is cut rather than ended, so that no broken answer ever looks whole.
 """
 
+from asyncio import CancelledError
 from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn, TypeVar
 
@@ -38,6 +39,7 @@ __all__ = [
     "PyFileError",
     "RangeNotSatisfiable",
     "RequestAborted",
+    "RequestCancelled",
     "RequestTimeout",
     "ResponseError",
     "SanicException",
@@ -300,6 +302,10 @@ class ClientDisconnected(StreamError):
 
 class RequestAborted(ClientDisconnected):
     """The client went away in the middle of its body; what had come was delivered first."""
+
+
+RequestCancelled = CancelledError
+"""What a handler gets when its client leaves or its time is over; ``request.cancel_reason`` tells which (Sanic 22.9)."""
 
 
 class StreamBusy(StreamError):

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from sanicish import stream, text
+from sanicish.exceptions import RequestCancelled
 from tests.doubles.wire import Wire
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -30,6 +31,25 @@ async def test_a_function_is_called_when_the_client_leaves(app, serve):
         assert not left.is_set()
         wire.reset()
         await within(left.wait())
+
+
+async def test_a_handler_can_catch_its_cancellation_by_the_name_sanic_gave_it(app, serve):
+    started, caught = asyncio.Event(), asyncio.Queue()
+
+    @app.get("/")
+    async def work(request):
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        except RequestCancelled:
+            caught.put_nowait(request.cancel_reason)
+            raise
+
+    async with Wire(await serve(app)) as wire:
+        wire.send(GET)
+        await within(started.wait())
+        wire.reset()
+        assert await within(caught.get()) == "disconnect"
 
 
 async def test_a_shielded_handler_sees_that_its_client_has_left(app, serve):

@@ -20,6 +20,7 @@ and errors need no queue: a broken second request cannot be seen before the firs
 | shutdown                              |              | the open answer says ``Connection: close``; idle closes |
 """
 
+import sys
 from collections.abc import Callable
 from enum import Enum
 from typing import Any, Protocol
@@ -48,6 +49,9 @@ class Reading(Enum):
 
 
 HEAD, BODY, CLOSED = Reading.HEAD, Reading.BODY, Reading.CLOSED
+
+
+_FLOOD = 2**18  # bytes behind a refused head: who sends more does not listen
 
 
 class Phase(Enum):
@@ -183,6 +187,10 @@ class Http1Connection:
             self._feeding = False
         if self._fresh:
             self._start()
+        elif self._lingering:
+            self._to_drain -= size
+            if self._to_drain < 0:
+                self.transport.abort()
 
     def _keep(self, data: bytes) -> None:
         """Bytes behind a request that is not answered yet wait as they are."""
@@ -224,7 +232,7 @@ class Http1Connection:
         else:
             self._to_drain -= len(data)
             if self._to_drain < 0 and self._reading is not CLOSED:
-                self._close(linger=True)
+                self._close(linger=sys.maxsize)
 
     def on_end(self, trailers: list[Field] | None) -> None:
         if self._reading is CLOSED:  # while the last bytes of what was given up were read
@@ -277,7 +285,7 @@ class Http1Connection:
         if self.flow.lost:
             return
         if not keep:
-            self._close(linger=not body.complete or bool(self._unread))
+            self._close(linger=0 if body.complete and not self._unread else sys.maxsize)
         elif self._reading is BODY:
             self._to_drain = self._limits.drain
         else:
@@ -298,7 +306,7 @@ class Http1Connection:
             self._body.fail(error)
             return
         if exchange is None and self._body is not EMPTY:  # the rest of a body nobody wants is broken
-            self._close(linger=True)
+            self._close(linger=sys.maxsize)
             return
         body = f"{error.message}\n".encode()
         if exchange is not None:
@@ -316,7 +324,7 @@ class Http1Connection:
                 b"Connection: close\r\n",
             )
             self.transport.write(lines + body)
-        self._close(linger=True)
+        self._close(linger=sys.maxsize if error.status_code == 413 else _FLOOD)
 
     # Endings
 
@@ -337,7 +345,7 @@ class Http1Connection:
             self._body.fail(RequestAborted("the client left in the middle of its body"))
         self._reading = CLOSED
         if self.exchange is None:
-            self._close(linger=False)
+            self._close(linger=0)
 
     def lost(self) -> None:
         """The connection is gone."""
@@ -365,17 +373,19 @@ class Http1Connection:
     def close(self) -> None:
         """Close a connection on which nothing is open; what was written still goes out."""
         if not self._lingering:
-            self._close(linger=False)
+            self._close(linger=0)
 
-    def _close(self, linger: bool) -> None:
-        """Close; lingering means to half-close and read on a while, for a plain close would reset the answer away
-        from a peer that is still sending (RFC 9112 9.6). TLS cannot half-close; there the peer is only waited for."""
+    def _close(self, linger: int) -> None:
+        """Close; lingering means to half-close and swallow a while at most so many bytes, for a plain close would reset
+        the answer away from a peer that is still sending (RFC 9112 9.6). TLS cannot half-close; there the peer is only
+        waited for."""
         self._reading = CLOSED
         self._unread = b""
         if not linger or self.peer_ended or self.flow.lost or self.transport.is_closing():
             self.transport.close()
             return
         self._lingering = True
+        self._to_drain = linger
         self.serial += 1
         self.flow.release(HOLD_BODY | HOLD_PIPELINE)
         if self.transport.can_write_eof():

@@ -236,6 +236,22 @@ def test_an_error_behind_a_request_waits_for_its_answer(shell):
     assert shell.statuses == [200, 400] and shell.lingering
 
 
+def test_a_flood_behind_a_refused_head_is_cut(shell):
+    shell.receive(b"\x00\r\n\r\n")
+    assert shell.statuses == [400] and shell.lingering
+    shell.receive(*[b"x" * 65_536] * 3)
+    assert shell.lingering
+    shell.receive(b"x" * 65_536)
+    assert shell.transport.aborted
+
+
+def test_the_sender_of_a_refused_body_may_go_on_for_a_while(shell):
+    shell.receive(sized(b"10000000", b"x" * 100))
+    shell.answer(status=413)
+    shell.receive(*[b"x" * 65_536] * 20)
+    assert shell.lingering
+
+
 def test_an_answer_in_pieces_is_not_broken_into(shell):
     shell.receive(GET_1 + b"\x00\r\n\r\n")
     exchange = shell.started[0]

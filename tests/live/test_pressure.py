@@ -131,7 +131,7 @@ def test_thousands_of_connections_that_open_and_go_leave_nothing(live):
     with server.connect() as sock:
         assert ask(sock)
     before = server.open_files()
-    for number in range(3_000):
+    for number in range(5_000):
         with server.connect() as sock:
             if number % 3 == 0:
                 sock.sendall(GET[: number % len(GET)])
