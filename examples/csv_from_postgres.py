@@ -1,7 +1,8 @@
-"""Stream a database cursor as CSV; the database waits while the client is slow.
+"""Stream a table as CSV; the database waits while the client is slow, and stops when it leaves.
 
 DSN=postgresql://localhost/test python examples/csv_from_postgres.py
 curl http://127.0.0.1:8000/squares.csv
+curl http://127.0.0.1:8000/squares.json?above=500
 """
 
 import os
@@ -9,10 +10,12 @@ import os
 import asyncpg
 
 from sanicish import Sanic
-from sanicish.response import stream
+from sanicish.postgres import stream_query
 
 app = Sanic("rows")
 app.ctx.dsn = os.environ.get("DSN")
+
+SQUARES = "SELECT n, n * n AS square FROM generate_series(1, 1000) AS n WHERE n > $1"
 
 
 @app.before_server_start
@@ -25,16 +28,10 @@ async def disconnect(app):
     await app.ctx.pool.close()
 
 
-@app.get("/squares.csv")
-async def squares(request):
-    async def rows(response):
-        async with app.ctx.pool.acquire() as connection, connection.transaction():
-            await response.write("n,square\n")
-            query = "SELECT n, n * n AS square FROM generate_series(1, 1000) AS n"
-            async for row in connection.cursor(query, prefetch=100):
-                await response.write(f"{row['n']},{row['square']}\n")
-
-    return stream(rows, content_type="text/csv")
+@app.get("/squares.<format:csv|json|ndjson>")
+async def squares(request, format):
+    above = int(request.args.get("above", 0))
+    return stream_query(app.ctx.pool, SQUARES, above, format=format)
 
 
 if __name__ == "__main__":
