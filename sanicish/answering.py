@@ -19,7 +19,7 @@ from sanicish.returned import InvalidReturn, as_response
 from sanicish.router import Route, Router
 from sanicish.streams import EMPTY
 
-__all__ = ["Application", "answer", "pass_response"]
+__all__ = ["Application", "answer", "pass_response", "prepare"]
 
 Middleware = Callable[..., Any]
 
@@ -34,6 +34,18 @@ class Application(Protocol):
     early_middleware: list[Middleware]
     request_middleware: list[Middleware]
     response_middleware: list[Middleware]
+
+
+def prepare(app: Application) -> None:
+    """Take what the settings ask of every answer, before the first one is given."""
+    if app.config["REQUEST_ID_IN_RESPONSE"] and _tell_id not in app.response_middleware:
+        app.response_middleware.append(_tell_id)
+
+
+def _tell_id(request: Request, response: Any) -> None:
+    name = request.app.config["REQUEST_ID_HEADER"]
+    if name and name not in response.headers:
+        response.headers[name] = str(request.id)
 
 
 async def answer(app: Application, exchange: Exchange) -> None:

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from sanicish import log
-from sanicish.answering import answer, pass_response
+from sanicish.answering import answer, pass_response, prepare
 from sanicish.blueprints import Blueprint, BlueprintGroup, Mounted
 from sanicish.config import Config
 from sanicish.context import finding_request
@@ -21,7 +21,7 @@ from sanicish.handlers import ErrorHandler
 from sanicish.lifecycle import Lifecycle
 from sanicish.log import error_logger, logger
 from sanicish.registry import Registry
-from sanicish.request import Request
+from sanicish.request import Request, current_id
 from sanicish.router import Route, Router
 from sanicish.server import AsyncioServer, HttpProtocol
 from sanicish.server.running import Serving, worker_count
@@ -305,6 +305,8 @@ class Sanic(Registry):
     async def run_listeners(self, event: str) -> None:
         """Call the listeners of an event; those of stopping in reverse order."""
         await self.lifecycle.run(self, event)
+        if event == "before_server_start":
+            prepare(self)
         if self.signals and event in SERVER_SIGNALS:
             await self.signals.dispatch(SERVER_SIGNALS[event], {"app": self})
 
@@ -345,7 +347,9 @@ class Sanic(Registry):
         """
         self.debug = debug
         if self.configure_logging:
-            log.configure(self.log_config or log_config)
+            log.configure(
+                self.log_config or log_config, self.config["LOG_FORMAT"], self.config["LOG_LEVEL"], current_id
+            )
         if debug:
             for one in (logger, error_logger):
                 one.setLevel(logging.DEBUG)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from sanicish.app import Sanic
-from sanicish.log import LOGGING_CONFIG_DEFAULTS
 from sanicish.server.serve import tls_context
 from sanicish.simple import simple_app
 
@@ -56,6 +55,7 @@ def _parser() -> _Parser:
     how.add_argument(
         "--log-level", choices=("debug", "info", "warning", "error", "critical"), help="least to be logged"
     )
+    how.add_argument("--log-format", choices=("text", "json"), help="lines for people (default), or one object a line")
     how.add_argument("--motd", action=argparse.BooleanOptionalAction, default=True, help="say where it listens")
     return parser
 
@@ -181,12 +181,6 @@ def _reason(error: OSError) -> str:
     return (error.strerror or str(error)).rpartition(": ")[2]
 
 
-def _set_level(app: Sanic, level: str) -> None:
-    config = app.log_config or LOGGING_CONFIG_DEFAULTS
-    loggers = {name: {**said, "level": level.upper()} for name, said in config.get("loggers", {}).items()}
-    app.log_config = {**config, "loggers": loggers}
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; gives its exit code: 0, or 1 with one line on standard error."""
     options = _parser().parse_args(arguments)
@@ -198,7 +192,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"sanicish: {error}", file=sys.stderr)
         return 1
     if options.log_level:
-        _set_level(app, options.log_level)
+        app.config.LOG_LEVEL = options.log_level
+    if options.log_format:
+        app.config.LOG_FORMAT = options.log_format
     try:
         app.run(
             options.host,

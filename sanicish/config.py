@@ -29,6 +29,7 @@ DEFAULTS: dict[str, Any] = {
     "REQUEST_MIN_RATE": 240,  # bytes a second of a body that is awaited as a whole
     "REQUEST_HEAD_MIN_RATE": None,  # bytes a second of a head that has begun
     "REQUEST_ID_HEADER": "X-Request-ID",
+    "REQUEST_ID_IN_RESPONSE": False,  # whether answers tell it, in the same header
     # responses
     "RESPONSE_TIMEOUT": 60,  # until the answer starts; never applies to a stream that has begun
     "RESPONSE_BUFFER_SIZE": 65_536,  # unsent bytes above which an awaited write waits
@@ -54,6 +55,8 @@ DEFAULTS: dict[str, Any] = {
     "FORWARDED_FOR_HEADER": "X-Forwarded-For",
     # everything else
     "ACCESS_LOG": True,
+    "LOG_FORMAT": "text",  # text or json; Sanic(log_config=) says it by itself
+    "LOG_LEVEL": None,  # the least to be logged (debug, info, warning, error, critical)
     "FALLBACK_ERROR_FORMAT": "auto",  # auto, html, json, text
     "USE_UVLOOP": True,
     "MOTD": True,

@@ -106,6 +106,12 @@ class ConnInfo:
     client = client_ip
 
     @property
+    def peer(self) -> str:
+        """The peer's address and port as one, as they stand in logs; ``unix`` on a unix socket."""
+        ip = self.client_ip
+        return f"{f'[{ip}]' if ':' in ip else ip}:{self.client_port}" if ip else "unix"
+
+    @property
     def client_port(self) -> int:
         """The peer's port, 0 on a unix socket."""
         return self._address(self.peername, 1) or 0
@@ -125,6 +131,7 @@ def _nothing(name: str) -> None:
     return None
 
 
+_LONGEST_ID = 200  # characters
 _READ = 262_144  # bytes of a file that are read at once; more make nothing faster
 
 
@@ -136,6 +143,7 @@ class Exchange(ABC):
     """
 
     __slots__ = (
+        "began",
         "body",
         "bytes_sent",
         "cancel_reason",
@@ -143,9 +151,11 @@ class Exchange(ABC):
         "conn",
         "half_close",
         "head",
+        "left",
         "notices",
         "on_end",
         "outcome",
+        "request_id",
         "shielded",
         "started",
         "status",
@@ -160,6 +170,9 @@ class Exchange(ABC):
         self.streamed = False  # and is written piece by piece
         self.status = 0  # of the answer, once started
         self.bytes_sent = 0  # of the answer's body
+        self.began = 0.0  # on the monotonic clock: when its handler did; 0 before that
+        self.left = 0.0  # and when the head of a streamed answer did
+        self.request_id: Any = None  # once somebody has asked for it
         self.outcome: Outcome | None = None  # None until the exchange has ended
         self.cancel_reason: str | None = None  # why the handler was cancelled, if it was
         self.clocks: Mapping[str, float | None] | None = None  # those that differ from the server's, by name
@@ -167,6 +180,18 @@ class Exchange(ABC):
         self.half_close = False  # a client that ends its side is waiting for the answer, not leaving
         self.on_end: list[Callable[[Exchange], Any]] | None = None  # called once, with the outcome set
         self.notices: dict[Notice, list[Callable[[], Any]]] | None = None  # who wants to be told of what
+
+    def told_id(self, name: str | None) -> str | None:
+        """What the client calls this request in the field ``name``.
+
+        It goes into logs, answers and other services, so it is taken only if it is plain: visible ASCII, and short.
+        """
+        field = name.lower().encode() if name else None
+        for one, value in self.head.fields:
+            if one == field:
+                plain = 0 < len(value) <= _LONGEST_ID and all(0x20 < byte < 0x7F for byte in value)
+                return value.decode() if plain else None
+        return None
 
     # What may happen meanwhile
 

@@ -1,26 +1,63 @@
-"""The three loggers, and what a line of the access log says."""
+"""The three loggers, what a line of the access log says, and how records become lines: text for people, or JSON.
 
+Whatever a client sends may come to stand in a log; here is where it is kept from breaking a line or colouring it.
+"""
+
+import json
 import logging
 import logging.config
+import os
+import textwrap
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
-__all__ = ["LOGGING_CONFIG_DEFAULTS", "access_line", "access_logger", "configure", "error_logger", "logger"]
+__all__ = [
+    "LOGGING_CONFIG_DEFAULTS",
+    "Access",
+    "JSONFormatter",
+    "TextFormatter",
+    "access_logger",
+    "configure",
+    "defaults",
+    "error_logger",
+    "logger",
+]
 
 logger = logging.getLogger("sanicish.root")
 error_logger = logging.getLogger("sanicish.error")
 access_logger = logging.getLogger("sanicish.access")
 
+_OUT, _ERR = "ext://sys.stdout", "ext://sys.stderr"
+_TIME = "%H:%M:%S"
+
 LOGGING_CONFIG_DEFAULTS: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "generic": {"format": "%(asctime)s %(levelname)s: %(message)s", "datefmt": "%H:%M:%S"},
-        "access": {"format": "%(asctime)s %(message)s", "datefmt": "%H:%M:%S"},
+        "generic": {
+            "()": "sanicish.log.TextFormatter",
+            "format": "%(asctime)s %(levelname)s: %(message)s",
+            "datefmt": _TIME,
+            "stream": _OUT,
+        },
+        "error": {
+            "()": "sanicish.log.TextFormatter",
+            "format": "%(asctime)s %(levelname)s: %(message)s",
+            "datefmt": _TIME,
+            "stream": _ERR,
+        },
+        "access": {
+            "()": "sanicish.log.TextFormatter",
+            "format": "%(asctime)s %(message)s",
+            "datefmt": _TIME,
+            "stream": _OUT,
+        },
     },
     "handlers": {
-        "console": {"class": "logging.StreamHandler", "formatter": "generic", "stream": "ext://sys.stdout"},
-        "error_console": {"class": "logging.StreamHandler", "formatter": "generic", "stream": "ext://sys.stderr"},
-        "access_console": {"class": "logging.StreamHandler", "formatter": "access", "stream": "ext://sys.stdout"},
+        "console": {"class": "logging.StreamHandler", "formatter": "generic", "stream": _OUT},
+        "error_console": {"class": "logging.StreamHandler", "formatter": "error", "stream": _ERR},
+        "access_console": {"class": "logging.StreamHandler", "formatter": "access", "stream": _OUT},
     },
     "loggers": {
         "sanicish.root": {"level": "INFO", "handlers": ["console"], "propagate": False},
@@ -29,13 +66,179 @@ LOGGING_CONFIG_DEFAULTS: dict[str, Any] = {
     },
 }
 
-# Anything a client sends may stand in a log line; a line break in it would forge another line.
-_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
+# A line break would forge another line, an escape colour the terminal or move its cursor.
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {0x2028: "\\u2028", 0x2029: "\\u2029"}
+_CONTROL_IN_TEXT = {code: text for code, text in _CONTROL.items() if chr(code) not in "\n\t"}
+_INDENT = "    "  # no line that begins so is the first of a record
+
+_RED, _YELLOW, _GREY, _PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[90m", "\x1b[0m"
 
 
-def configure(config: dict[str, Any] | None = None) -> None:
-    """Set up the loggers, by our defaults or by a ``logging.config`` mapping."""
-    logging.config.dictConfig(config or LOGGING_CONFIG_DEFAULTS)
+def defaults(form: str = "text") -> dict[str, Any]:
+    """Our logging configuration, as ``text`` or ``json``; raises ``ValueError`` for another form."""
+    if form == "text":
+        return LOGGING_CONFIG_DEFAULTS
+    if form != "json":
+        raise ValueError(f"LOG_FORMAT is text or json, not {form!r}")
+    formatters = {name: {"()": "sanicish.log.JSONFormatter"} for name in LOGGING_CONFIG_DEFAULTS["formatters"]}
+    return {**LOGGING_CONFIG_DEFAULTS, "formatters": formatters}
+
+
+def configure(
+    config: Mapping[str, Any] | None = None,
+    form: str = "text",
+    level: str | None = None,
+    identify: Callable[[], str | None] | None = None,
+) -> None:
+    """Set up the loggers, by our defaults or by a ``logging.config`` mapping; ``level`` is laid over both.
+
+    By our defaults, ``identify`` gives the id of the request that is being answered: what is logged meanwhile has it.
+    Raises ``ValueError`` for a form or a level that does not exist.
+    """
+    chosen = dict(config or defaults(form))
+    if level:
+        said = chosen.get("loggers", {})
+        chosen["loggers"] = {name: {**one, "level": str(level).upper()} for name, one in said.items()}
+    if config is None and identify is not None:
+        chosen["filters"] = {"identified": {"()": _Identified, "identify": identify}}
+        told = {name: {**chosen["handlers"][name], "filters": ["identified"]} for name in ("console", "error_console")}
+        chosen["handlers"] = {**chosen["handlers"], **told}
+    logging.config.dictConfig(chosen)
+
+
+class _Identified(logging.Filter):
+    """Keeps nothing back, and adds the id of the request to what has none."""
+
+    def __init__(self, identify: Callable[[], str | None]) -> None:
+        super().__init__()
+        self._identify = identify
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not hasattr(record, "request_id"):
+            record.request_id = self._identify()
+        return True
+
+
+class TextFormatter(logging.Formatter):
+    """Lines for people, coloured if ``stream`` is a terminal and the environment does not say ``NO_COLOR``.
+
+    Every record begins at the beginning of a line, and nothing else does: further lines of it are indented.
+    """
+
+    def __init__(self, format: str | None = None, datefmt: str | None = None, stream: Any = None) -> None:
+        super().__init__(format, datefmt)
+        self._coloured = stream is not None and stream.isatty() and not os.environ.get("NO_COLOR")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """One record without its traceback."""
+        record.message = record.message.translate(_CONTROL_IN_TEXT).replace("\n", f"\n{_INDENT}")
+        line = super().formatMessage(record)
+        request_id = getattr(record, "request_id", None)
+        if request_id and not isinstance(record.msg, Access):
+            line += f" [{str(request_id).translate(_CONTROL)}]"
+        colour = _colour(record) if self._coloured else ""
+        return f"{colour}{line}{_PLAIN}" if colour else line
+
+    def formatException(self, ei: Any) -> str:
+        """A traceback."""
+        return _indented(super().formatException(ei))
+
+    def formatStack(self, stack_info: str) -> str:
+        """A stack that was asked for."""
+        return _indented(stack_info)
+
+
+def _indented(text: str) -> str:
+    return textwrap.indent(text.translate(_CONTROL_IN_TEXT), _INDENT, lambda line: True)
+
+
+def _colour(record: logging.LogRecord) -> str:
+    status = getattr(record, "status", 0)
+    if record.levelno >= logging.ERROR or status >= 500:
+        return _RED
+    if record.levelno >= logging.WARNING or status >= 400:
+        return _YELLOW
+    return _GREY if record.levelno < logging.INFO else ""
+
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class JSONFormatter(logging.Formatter):
+    """One object a line: ``timestamp`` (UTC), ``level``, ``logger``, ``message`` and whatever was given as ``extra``.
+
+    A line of the access log has the fields of ``Access`` in place of a message.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One record."""
+        told: dict[str, Any] = {
+            "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+        }
+        if not isinstance(record.msg, Access):
+            told["message"] = record.getMessage()
+        told |= {name: value for name, value in vars(record).items() if name not in _STANDARD and value is not None}
+        if record.exc_info:
+            told["exception"] = logging.Formatter.formatException(self, record.exc_info)
+        if record.stack_info:
+            told["stack"] = record.stack_info
+        return json.dumps(told, default=str)
+
+
+class Access(dict[str, Any]):
+    """One finished exchange: as fields of a record, and as text the line that people read.
+
+    Sanic's fields are ``host`` (address and port of the peer), ``request``, ``status``, ``byte`` (of the answer's body)
+    and ``duration`` (seconds). Ours: ``method``, ``target``, ``received`` (bytes of the request's body), ``first_byte``
+    (seconds until a stream began to leave), ``outcome``, ``request_id``; ``None`` is what is not known.
+    """
+
+    def __init__(
+        self,
+        method: str,
+        target: str,
+        status: int,
+        outcome: str,
+        peer: str,
+        *,
+        sent: int = 0,
+        received: int = 0,
+        seconds: float = 0.0,
+        first_byte: float | None = None,
+        request_id: Any = None,
+    ) -> None:
+        super().__init__(
+            host=peer,
+            request=f"{method} {target}",
+            method=method,
+            target=target,
+            status=status,
+            byte=sent,
+            received=received,
+            duration=round(seconds, 6),
+            first_byte=first_byte and round(first_byte, 6),
+            outcome=outcome,
+            request_id=None if request_id is None else str(request_id),
+        )
+
+    def __str__(self) -> str:
+        parts = [f"{self['request']} {self['status'] or '-'}", f"{_size(self['byte'])} in {_span(self['duration'])}"]
+        if self["received"]:
+            parts.append(f"{_size(self['received'])} received")
+        if self["first_byte"] is not None:
+            parts.append(f"first byte after {_span(self['first_byte'])}")
+        if self["outcome"] != "completed":
+            parts.append(self["outcome"])
+        parts.append(self["host"])
+        if self["request_id"] is not None:
+            parts.append(f"id {self['request_id']}")
+        return " · ".join(parts).translate(_CONTROL)
+
+    def log(self) -> None:
+        """Write it to the access log."""
+        access_logger.info(self, extra=self)
 
 
 def _size(count: float) -> str:
@@ -52,14 +255,3 @@ def _span(seconds: float) -> str:
     if seconds < 1:
         return f"{seconds * 1000:.1f} ms" if seconds < 0.01 else f"{seconds * 1000:.0f} ms"
     return f"{seconds:.2f} s" if seconds < 60 else f"{seconds / 60:.1f} min"
-
-
-def access_line(
-    method: str, target: str, status: int, sent: int, seconds: float, ending: str | None, client: str
-) -> str:
-    """One finished exchange in one line: what was asked, how it ended, how much and how long."""
-    parts = [f"{method} {target} {status or '-'}", f"{_size(sent)} in {_span(seconds)}"]
-    if ending:
-        parts.append(ending)
-    parts.append(client or "unix")
-    return " · ".join(parts).translate(_CONTROL)

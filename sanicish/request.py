@@ -41,7 +41,6 @@ class Request:
         "_form",
         "_forwarded",
         "_headers",
-        "_id",
         "_json",
         "_queries",
         "_response",
@@ -68,7 +67,6 @@ class Request:
         self._ctx: SimpleNamespace | None = None
         self._form: tuple[RequestParameters[str], RequestParameters[File]] | None = None
         self._forwarded: dict[str, Any] | None = None
-        self._id: Any = None
         self._json: Any = _UNREAD
         self._queries: dict[Any, RequestParameters[str]] | None = None
         self._response: StreamingHTTPResponse | None = None
@@ -141,11 +139,14 @@ class Request:
 
     @property
     def id(self) -> Any:
-        """What the client calls this request (``REQUEST_ID_HEADER``), or a fresh UUID."""
-        if self._id is None:
-            name = self._config.get("REQUEST_ID_HEADER")
-            self._id = (self.headers.get(name) if name else None) or uuid.uuid4()
-        return self._id
+        """What the client calls this request (``REQUEST_ID_HEADER``), or a fresh UUID if it says nothing plain.
+
+        Text is taken if it is visible ASCII of at most 200 characters.
+        """
+        exchange = self._exchange
+        if exchange.request_id is None:
+            exchange.request_id = exchange.told_id(self._config.get("REQUEST_ID_HEADER")) or uuid.uuid4()
+        return exchange.request_id
 
     @property
     def cookies(self) -> RequestCookies:
@@ -443,6 +444,12 @@ class Request:
     def cancel_reason(self) -> str | None:
         """Why the handler was cancelled: ``disconnect``, ``timeout``, ``shutdown`` or ``abort``; else ``None``."""
         return self._exchange.cancel_reason
+
+
+def current_id() -> str | None:
+    """The id of the request that is being answered, ``None`` where none is."""
+    request = current_request.get(None)
+    return None if request is None else str(request.id)
 
 
 _UNREAD: Any = object()

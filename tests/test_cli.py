@@ -1,5 +1,6 @@
 """The command line, in processes of its own: what it finds, what it serves, what it says when it cannot."""
 
+import json
 import os
 import re
 import signal
@@ -265,7 +266,7 @@ def test_help_names_every_argument():
     done = subprocess.run(command("--help"), capture_output=True, text=True, timeout=30, check=True)
     expected = """
         --host --port --unix --fd --backlog --cert --key --factory --debug --access-log --no-access-log --access-logs
-        --log-level --motd --no-motd --version --workers --max-requests --single-process --simple
+        --log-level --log-format --motd --no-motd --version --workers --max-requests --single-process --simple
         """
     for argument in expected.split():
         assert argument in done.stdout, argument
@@ -363,6 +364,13 @@ def test_settings_come_from_the_environment(place, monkeypatch):
     with serving("shop:app", "-p", 0) as (process, url):
         fetch(url)
     assert "GET /" not in process.rest
+
+
+def test_the_log_may_be_json(place):
+    with serving("shop:app", "-p", 0, "--log-format", "json") as (process, url):
+        fetch(url)
+    asked = json.loads(process.rest.splitlines()[0])
+    assert (asked["logger"], asked["request"], asked["status"]) == ("sanicish.access", "GET /", 200)
 
 
 def test_level_of_the_log_may_be_set(place):

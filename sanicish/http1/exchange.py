@@ -28,8 +28,8 @@ _KEEP_ALIVE = b"Connection: keep-alive\r\n"  # RFC 9112 9.3: HTTP/1.0 has to be 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-# Sends bytes of an open file past the transport: descriptor, offset, count.
-SendFile = Callable[[int, int, int], Awaitable[None]]
+# Sends bytes of an open file past the transport: descriptor, offset, count, and who is told how many went at a time.
+SendFile = Callable[[int, int, int, Callable[[int], None]], Awaitable[None]]
 
 
 class Line(Protocol):
@@ -70,7 +70,8 @@ class Http1Exchange(Exchange):
         self.conn = conn
         self.started = False
         self.status = self.bytes_sent = 0
-        self.outcome = self.cancel_reason = self.clocks = self.on_end = self.notices = None
+        self.began = self.left = 0.0
+        self.outcome = self.cancel_reason = self.clocks = self.on_end = self.notices = self.request_id = None
         self.shielded = self.half_close = self.streamed = False
         self._line = line
         self._transport = line.transport
@@ -111,6 +112,7 @@ class Http1Exchange(Exchange):
         self._out.append(self._head(status, headers, content_type, framing.field, framing.closes, False))
         self._framing = framing
         self.streamed = True
+        self.left = monotonic()  # or soon: it is held until there is data
 
     def _head(
         self, status: int, headers: Headers | None, content_type: str | None, field: bytes, closes: bool, whole: bool
@@ -172,13 +174,15 @@ class Http1Exchange(Exchange):
         region = _Region(count)
         pieces: list[Any] = []
         framing.frame(region, pieces)  # type: ignore[arg-type]
-        self.bytes_sent += count
         for piece in pieces:
             if piece is region:
                 self._push()
-                await send(descriptor, offset, count)
+                await send(descriptor, offset, count, self._went)
             else:
                 self._out.append(piece)
+
+    def _went(self, count: int) -> None:
+        self.bytes_sent += count
 
     def flush(self) -> Awaitable[None]:
         if self._framing is None and self.outcome is None:

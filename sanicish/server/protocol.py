@@ -6,6 +6,7 @@ import struct
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from time import monotonic
 from typing import Any, Protocol
 
 from sanicish.config import Clocks, Limits
@@ -15,7 +16,7 @@ from sanicish.flow import HOLD_BODY, FlowControl
 from sanicish.http1.connection import Http1Connection
 from sanicish.http1.exchange import Http1Exchange, SendFile
 from sanicish.http1.serialize import DateField
-from sanicish.log import access_line, access_logger, error_logger, logger
+from sanicish.log import Access, error_logger, logger
 from sanicish.server.sendfile import can_send_files, send_file
 from sanicish.server.timeouts import Due, Watch
 
@@ -51,6 +52,7 @@ class Host(Protocol):
     high_water: int
     slice_seconds: float
     access_log: bool
+    id_header: str | None  # in which clients say what they call a request
 
     @property
     def cleanup_seconds(self) -> float: ...
@@ -64,7 +66,6 @@ class HttpProtocol(asyncio.Protocol):
     """One connection."""
 
     __slots__ = (
-        "_began",
         "_cancelled",
         "_host",
         "_leaving",
@@ -89,7 +90,6 @@ class HttpProtocol(asyncio.Protocol):
     def __init__(self, host: Host) -> None:
         self._host = host
         self._task: asyncio.Task[None] | None = None
-        self._began = 0.0  # when the handler did; 0 before it has
         self._cancelled = 0.0  # when the handler was
         self._leaving: Http1Exchange | None = None  # the exchange whose client is gone, while it reads on
         self._lost = False
@@ -140,14 +140,13 @@ class HttpProtocol(asyncio.Protocol):
 
     def start(self, exchange: Http1Exchange) -> None:
         """Run the handler for an exchange."""
-        self._began = 0.0
         self._task = self._host.create_task(self._run(exchange))
         if self.connection.peer_ended:
             self._peer_ended()
 
-    async def _send_file(self, descriptor: int, offset: int, count: int) -> None:
+    async def _send_file(self, descriptor: int, offset: int, count: int, went: Callable[[int], None]) -> None:
         host = self._host
-        await send_file(host.loop, self._transport, self.flow, host.high_water, descriptor, offset, count)
+        await send_file(host.loop, self._transport, self.flow, host.high_water, descriptor, offset, count, went)
 
     def reset(self) -> None:
         """Close so that the peer sees an error, not an end."""
@@ -163,14 +162,16 @@ class HttpProtocol(asyncio.Protocol):
         if "TLS" in error.message:
             logger.warning("%s speaks TLS to a port that speaks plain HTTP", self.conn.client_ip or "a client")
         if self._host.access_log and self.connection.exchange is None:
-            access_logger.info(access_line("-", "-", error.status_code, 0, 0.0, error.message, self.conn.client_ip))
+            Access("-", "-", error.status_code, error.message, self.conn.peer).log()
 
     # Handlers
 
     async def _run(self, exchange: Http1Exchange) -> None:
         host = self._host
-        self._began = began = host.loop.time()
+        exchange.began = began = host.loop.time()
         self.flow.begin_turn(began)
+        if host.access_log:
+            exchange.began = monotonic()  # the loop's time is that of its turn, and may be as coarse as a millisecond
         try:
             await host.handler(exchange)
             if exchange.outcome is None:
@@ -204,18 +205,19 @@ class HttpProtocol(asyncio.Protocol):
                 error_logger.exception("a callback at the end of %s failed", exchange.head.path)
 
     def _log(self, exchange: Http1Exchange) -> None:
-        outcome = exchange.outcome
-        access_logger.info(
-            access_line(
-                exchange.head.method,
-                exchange.head.target.decode("latin-1"),
-                exchange.status,
-                exchange.bytes_sent,
-                self._host.loop.time() - self._began,
-                None if outcome in (None, Outcome.COMPLETED) else str(outcome),
-                self.conn.client_ip,
-            )
-        )
+        head, began = exchange.head, exchange.began
+        Access(
+            head.method,
+            head.target.decode("latin-1"),
+            exchange.status,
+            str(exchange.outcome),
+            self.conn.peer,
+            sent=exchange.bytes_sent,
+            received=exchange.body.received,
+            seconds=monotonic() - began if began else 0.0,
+            first_byte=max(0.0, exchange.left - began) if exchange.left else None,
+            request_id=exchange.request_id or exchange.told_id(self._host.id_header),
+        ).log()
 
     def cancel(self, reason: str) -> None:
         """Cancel the handler that runs, if one does, and say why; once, for it may need time to clean up."""
@@ -226,7 +228,7 @@ class HttpProtocol(asyncio.Protocol):
             if reason == "disconnect" and self.flow.told is self._task:
                 return  # a write has told it already, and it shall clean up undisturbed, within its time
             self._task.cancel(reason)
-            if not self._began:  # it will never run, and so never come to its end by itself
+            if not exchange.began:  # it will never run, and so never come to its end by itself
                 self._ended(exchange)
 
     # Clients that leave

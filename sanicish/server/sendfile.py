@@ -6,6 +6,7 @@ socket, woken by the loop. The transport goes on reading meanwhile, and tells wh
 
 import asyncio
 import os
+from collections.abc import Callable
 from typing import Any
 
 from sanicish.exceptions import ClientDisconnected, ResponseError
@@ -30,9 +31,11 @@ async def send_file(
     descriptor: int,
     offset: int,
     count: int,
+    went: Callable[[int], None],
 ) -> None:
     """Send ``count`` bytes of an open file from ``offset`` on, behind what the transport was given.
 
+    ``went`` is told how many bytes the kernel took, each time it took some.
     Raises ``ClientDisconnected``, or ``ResponseError`` if the file has become shorter.
     """
     try:
@@ -63,6 +66,7 @@ async def send_file(
                 raise ResponseError(f"the file became {count} bytes shorter while it was sent")
             offset += sent
             count -= sent
+            went(sent)
             if flow.must_wait:
                 await flow
     finally:

@@ -106,6 +106,7 @@ class Server:
         self.slice_seconds: float = config["FAIRNESS_SLICE"]
         self.max_connections: int | None = config["MAX_CONNECTIONS"]
         self.access_log: bool = config["ACCESS_LOG"] if access_log is None else access_log
+        self.id_header: str | None = config["REQUEST_ID_HEADER"]
         self.stopping = False
         self.connections: set[HttpProtocol] = set()
         self._server: asyncio.Server | None = None

@@ -52,6 +52,7 @@ class Host:
         self.slice_seconds = 1e9
         self.cleanup_seconds = config["STREAM_CLEANUP_TIMEOUT"]
         self.access_log = access_log
+        self.id_header = "X-Request-ID"
         self.gone = []
         self.transport = Transport(room)
         self.protocol = self.transport.protocol = HttpProtocol(self)
@@ -733,7 +734,7 @@ async def line_of(caplog, handler, *pieces, lose=False):
 
 async def test_the_access_log_tells_what_was_asked_and_answered(caplog):
     line = await line_of(caplog, answering(), head(b"GET /a?b HTTP/1.1"))
-    assert line.startswith("GET /a?b 200 · 2 B in ") and line.endswith(" · 127.0.0.1")
+    assert line.startswith("GET /a?b 200 · 2 B in ") and line.endswith(" · 127.0.0.1:50000")
 
 
 async def test_the_access_log_tells_how_a_stream_ended(caplog):
@@ -742,3 +743,13 @@ async def test_the_access_log_tells_how_a_stream_ended(caplog):
 
 async def test_the_access_log_tells_what_was_refused(caplog):
     assert " 400 " in await line_of(caplog, answering(), b"\x00\r\n\r\n")
+
+
+async def test_a_handler_that_never_ran_took_no_time(caplog):
+    with caplog.at_level(logging.INFO, "sanicish.access"):
+        host = Host(answering(), access_log=True)
+        host.protocol.data_received(GET)
+        host.protocol.cancel("shutdown")
+        await settle()
+    (record,) = [record for record in caplog.records if record.name == "sanicish.access"]
+    assert record.duration == 0 and record.outcome == "shut down"
