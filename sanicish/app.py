@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from sanicish import log
 from sanicish.answering import answer, pass_response, prepare
+from sanicish.asgi.application import Receive, Scope, Send, answer_asgi
 from sanicish.blueprints import Blueprint, BlueprintGroup, Mounted
 from sanicish.config import Config
 from sanicish.context import finding_request
@@ -287,6 +288,10 @@ class Sanic(Registry):
         if self.signals:
             self.signals.watch(exchange)
         return answer(self, exchange)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The application as an ASGI server calls it (ASGI 3)."""
+        await answer_asgi(self, scope, receive, send)
 
     def run_response_middleware(self, request: Request, response: Any) -> Coroutine[Any, Any, Any]:
         """Let response middleware see, change or replace a response before its head leaves."""

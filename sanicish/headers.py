@@ -4,7 +4,9 @@ import re
 from collections.abc import ItemsView, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
 
-__all__ = ["Headers", "check_field", "is_field_name", "is_field_value", "split_tokens"]
+from sanicish.exceptions import ResponseError
+
+__all__ = ["Headers", "check_field", "is_field_name", "is_field_value", "promised_length", "split_tokens"]
 
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 5.6.2, token
 # RFC 9110 5.5: visible US-ASCII and blanks, nothing else. CR, LF and NUL here are how responses are split, and 8-bit
@@ -191,3 +193,22 @@ class Headers(MutableMapping[str, str]):
         other._fields = {name: list(fields) for name, fields in self._fields.items()}
         other._received = self._received
         return other
+
+
+def promised_length(headers: Headers | None) -> int | None:
+    """The length the application promised; raises ``ResponseError`` if it is not one number.
+
+    The framing is ours. A ``Transfer-Encoding`` of the application is taken for what it means, if it is chunked, and
+    refused if it is a coding that nobody applied.
+    """
+    if not headers:
+        return None
+    if "transfer-encoding" in headers and split_tokens(", ".join(headers.getall("transfer-encoding"))) != ["chunked"]:
+        raise ResponseError(f"not a transfer coding of this server: {headers['transfer-encoding']!r}")
+    texts = headers.getall("content-length")
+    if not texts:
+        return None
+    text = texts[0]
+    if not (text.isascii() and text.isdigit() and len(text) < 20) or any(one != text for one in texts):
+        raise ResponseError(f"Content-Length is not one number: {', '.join(texts)!r}")
+    return int(text)

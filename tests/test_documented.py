@@ -237,7 +237,7 @@ async def test_composition_view_of_2017(serve):
     assert await ask(address, b"POST", b"/composition_view", b"1a1b") == text_answer(b"1a1b")
 
 
-async def test_response_streaming_of_2019(serve):
+def csv_page_of_2019():
     from sanicish import Sanic
     from sanicish.response import stream
 
@@ -250,12 +250,15 @@ async def test_response_streaming_of_2019(serve):
             await response.write('bar')
 
         return stream(sample_streaming_fn, content_type='text/csv')
+    return app
 
-    address = await serve(app)
+
+async def test_response_streaming_of_2019(serve):
+    address = await serve(csv_page_of_2019())
     assert await ask(address, b"GET", b"/") == chunked_answer(b"foo,", b"bar", content_type=b"text/csv")
 
 
-async def test_response_streaming_of_2017(serve):
+def csv_page_of_2017():
     from sanicish import Sanic
     from sanicish.response import stream
 
@@ -267,8 +270,11 @@ async def test_response_streaming_of_2017(serve):
             response.write('foo,')
             response.write('bar')
         return stream(sample_streaming_fn, content_type='text/csv')
+    return app
 
-    address = await serve(app)
+
+async def test_response_streaming_of_2017(serve):
+    address = await serve(csv_page_of_2017())
     assert await ask(address, b"GET", b"/") == chunked_answer(b"foo,", b"bar", content_type=b"text/csv")
 
 
@@ -283,8 +289,7 @@ def numbers(chunked=False):
     return [str(number).encode() for number in range(11)]
 
 
-@pytest.mark.filterwarnings("ignore:.*unclosed connection:ResourceWarning")  # the pages never close it
-async def test_database_cursor_of_2019(serve, asyncpg_finds_test):
+def cursor_page_of_2019():
     from sanicish import Sanic
     from sanicish.response import stream
 
@@ -299,13 +304,16 @@ async def test_database_cursor_of_2019(serve, asyncpg_finds_test):
                     await response.write(record[0])
 
         return stream(stream_from_db)
+    return app
 
-    address = await serve(app)
+
+@pytest.mark.filterwarnings("ignore:.*unclosed connection:ResourceWarning")  # the pages never close it
+async def test_database_cursor_of_2019(serve, asyncpg_finds_test):
+    address = await serve(cursor_page_of_2019())
     assert await ask(address, b"GET", b"/") == chunked_answer(*numbers())
 
 
-@pytest.mark.filterwarnings("ignore:.*unclosed connection:ResourceWarning")
-async def test_database_cursor_of_2017(serve, asyncpg_finds_test):
+def cursor_page_of_2017():
     from sanicish import Sanic
     from sanicish.response import stream
 
@@ -320,17 +328,18 @@ async def test_database_cursor_of_2017(serve, asyncpg_finds_test):
                     response.write(record[0])
 
         return stream(stream_from_db)
+    return app
 
-    address = await serve(app)
+
+@pytest.mark.filterwarnings("ignore:.*unclosed connection:ResourceWarning")
+async def test_database_cursor_of_2017(serve, asyncpg_finds_test):
+    address = await serve(cursor_page_of_2017())
     answer = await ask(address, b"GET", b"/")
     assert answer == chunked_answer(*numbers())
     assert b"".join(numbers()) == b"012345678910"
 
 
-async def test_file_streaming_of_2019(serve, tmp_path):
-    content = os.urandom(300_000)
-    (tmp_path / "whatever.png").write_bytes(content)
-    srv_www = str(tmp_path)
+def file_page_of_2019(srv_www):
     from aiofiles import os as async_os
     from sanicish import Sanic
     from sanicish.response import file_stream
@@ -349,8 +358,13 @@ async def test_file_streaming_of_2019(serve, tmp_path):
             headers=headers,
             chunked=False,
         )
+    return app
 
-    address = await serve(app)
+
+async def test_file_streaming_of_2019(serve, tmp_path):
+    content = os.urandom(300_000)
+    (tmp_path / "whatever.png").write_bytes(content)
+    address = await serve(file_page_of_2019(str(tmp_path)))
     answer = await ask(address, b"GET", b"/")
     head = b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nContent-Length: 300000\r\nConnection: close\r\n\r\n"
     assert answer == head + content

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from sanicish.exceptions import ResponseError, StreamClosed, WriteBufferFull
 from sanicish.exchange import ConnInfo, Exchange, Notice, Outcome, RequestHead
 from sanicish.flow import READY, STOP, FlowControl
-from sanicish.headers import Headers, split_tokens
+from sanicish.headers import Headers, promised_length, split_tokens
 from sanicish.http1.framing import Framing, choose_framing
 from sanicish.http1.serialize import serialize_head
 from sanicish.log import error_logger
@@ -108,7 +108,7 @@ class Http1Exchange(Exchange):
     def start(self, status: int, headers: Headers | None, content_type: str | None, chunked: bool | None) -> None:
         if self.started:
             raise StreamClosed("this request has been answered already")
-        framing = choose_framing(self.head.method, self.head.version, status, _announced(headers), chunked)
+        framing = choose_framing(self.head.method, self.head.version, status, promised_length(headers), chunked)
         self._out.append(self._head(status, headers, content_type, framing.field, framing.closes, False))
         self._framing = framing
         self.streamed = True
@@ -223,7 +223,7 @@ class Http1Exchange(Exchange):
         head = self.head
         length: int | None = size
         if head.method == "HEAD" or status == 304:  # both may tell what a GET and a 200 would have had (RFC 9110 8.6)
-            announced = _announced(headers)
+            announced = promised_length(headers)
             if announced is not None or status == 304:
                 length = announced
         framing = choose_framing(head.method, head.version, status, length, None)
@@ -299,22 +299,3 @@ class Http1Exchange(Exchange):
         if not flow.lost and self._transport.is_closing():
             flow.connection_lost()
         return not flow.lost
-
-
-def _announced(headers: Headers | None) -> int | None:
-    """The length the application promised; raises ``ResponseError`` if it is not one number.
-
-    The framing is ours. A ``Transfer-Encoding`` of the application is taken for what it means, if it is chunked, and
-    refused if it is a coding that nobody applied.
-    """
-    if not headers:
-        return None
-    if "transfer-encoding" in headers and split_tokens(", ".join(headers.getall("transfer-encoding"))) != ["chunked"]:
-        raise ResponseError(f"not a transfer coding of this server: {headers['transfer-encoding']!r}")
-    texts = headers.getall("content-length")
-    if not texts:
-        return None
-    text = texts[0]
-    if not (text.isascii() and text.isdigit() and len(text) < 20) or any(one != text for one in texts):
-        raise ResponseError(f"Content-Length is not one number: {', '.join(texts)!r}")
-    return int(text)

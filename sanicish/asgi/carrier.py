@@ -1,0 +1,257 @@
+"""One exchange between a server's receive and send and our handler: three that work at once.
+
+The handler runs in a task of its own, another one reads what the client sends and learns that it left, and the
+server's own call sends what was written. Whatever goes wrong after the head leaves as an exception, which is how
+an ASGI server is told to cut.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import quote
+
+from sanicish.asgi.exchange import AsgiExchange
+from sanicish.config import Config
+from sanicish.exceptions import RequestAborted, ResponseError
+from sanicish.exchange import ConnInfo, Handler, Outcome, RequestHead
+from sanicish.flow import HOLD_BODY, FlowControl
+from sanicish.log import error_logger
+from sanicish.streams import EMPTY, RequestStream
+
+__all__ = ["Carrier", "Receive", "Scope", "Send"]
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_READING_GRACE = 1.0  # seconds for a handler whose client is gone to take the next piece of what came before
+_OUTCOMES = {"disconnect": Outcome.DISCONNECT, "timeout": Outcome.TIMEOUT, "shutdown": Outcome.SHUTDOWN}
+
+
+class Carrier:
+    """One exchange of an ASGI server."""
+
+    def __init__(self, handler: Handler, config: Config, scope: Scope, receive: Receive, send: Send) -> None:
+        self._handler = handler
+        self._patience: float = config["STREAM_CLEANUP_TIMEOUT"]
+        self._receive = receive
+        self._send = send
+        self._news = asyncio.Event()  # something is to be sent, or the handler has ended
+        self._reading = asyncio.Event()  # cleared while more is unread than should be
+        self._reading.set()
+        self._flow = FlowControl(self, config["FAIRNESS_SLICE"])
+        self._task: asyncio.Task[None] | None = None
+        self._reader: asyncio.Task[None] | None = None
+        head = _head(scope)
+        self._waits = head.expect_continue  # the first receive() sends 100 Continue
+        body = EMPTY
+        if head.body_length != 0:
+            body = RequestStream(
+                self._flow,
+                HOLD_BODY,
+                config["REQUEST_BUFFER_SIZE"],
+                head.body_length,
+                config["REQUEST_STREAM_MAX_SIZE"],
+                self._read_now,
+            )
+            body.fields = head.fields
+        self.exchange = AsgiExchange(
+            head,
+            body,
+            _conn(scope),
+            self._flow,
+            self._news.set,
+            config["RESPONSE_BUFFER_SIZE"],
+            config["RESPONSE_BUFFER_LIMIT"],
+        )
+
+    async def run(self) -> None:
+        """Answer; raises ``ResponseError`` if the answer could not be completed, so that the server cuts it."""
+        exchange = self.exchange
+        self._task = asyncio.create_task(self._answer())
+        if not self._waits:
+            self._read_now()
+        try:
+            await self._write(self._task)
+        except BaseException as error:  # the server has had enough, or cannot send
+            self._flow.connection_lost()
+            self._cancel("shutdown" if isinstance(error, asyncio.CancelledError) else "abort")
+            raise
+        finally:
+            await self._handler_ended(self._task)
+            if self._reader is not None:
+                self._reader.cancel()
+                await asyncio.wait((self._reader,))
+        if exchange.outcome is not Outcome.COMPLETED and not self._flow.lost:
+            raise ResponseError(
+                f"the answer to {exchange.head.method} {exchange.head.path} was cut: {exchange.outcome}"
+            )
+
+    # The handler
+
+    async def _answer(self) -> None:
+        exchange = self.exchange
+        self._flow.begin_turn(asyncio.get_running_loop().time())
+        try:
+            await self._handler(exchange)
+            if exchange.outcome is None:
+                error_logger.error("%s %s was never answered", exchange.head.method, exchange.head.path)
+        except asyncio.CancelledError:
+            if exchange.cancel_reason is None and exchange.outcome is None:
+                exchange.cancel_reason = "abort"
+        except Exception:
+            error_logger.exception("the handler of %s %s failed", exchange.head.method, exchange.head.path)
+        finally:
+            exchange.abort(_OUTCOMES.get(exchange.cancel_reason or "", Outcome.FAILED))
+            body = exchange.body
+            if not body.complete:  # whoever reads on behind the handler's back must not wait for ever
+                body.discard()
+                body.fail(RequestAborted("the request was answered before its body had come"))
+            for callback in exchange.on_end or ():
+                try:
+                    callback(exchange)
+                except Exception:
+                    error_logger.exception("a callback at the end of %s failed", exchange.head.path)
+            self._news.set()
+
+    def _cancel(self, reason: str) -> None:
+        exchange = self.exchange
+        if self._task is None or self._task.done() or exchange.cancel_reason is not None:
+            return
+        exchange.cancel_reason = reason
+        if not (reason == "disconnect" and self._flow.told is self._task):  # then a write has told it already
+            self._task.cancel(reason)
+
+    async def _handler_ended(self, task: asyncio.Task[None]) -> None:
+        """Wait until the handler has cleaned up; one that was cancelled and goes on is asked again."""
+        while not task.done():
+            reason = self.exchange.cancel_reason
+            await asyncio.wait((task,), timeout=self._patience)
+            if reason is not None and not task.done():
+                error_logger.error("a handler goes on %.0f s after it was cancelled: %r", self._patience, task)
+                task.cancel()
+
+    # What it writes
+
+    async def _write(self, task: asyncio.Task[None]) -> None:
+        """Send what is written, until there is nothing more or nobody to send it to."""
+        exchange, flow, news = self.exchange, self._flow, self._news
+        while not flow.lost:
+            messages = exchange.take()
+            for message in messages:
+                try:
+                    await self._send(message)
+                except OSError:  # as specified for a client that is gone
+                    await self._client_left()
+                    return
+            if messages:
+                exchange.taken()
+            elif task.done():
+                return
+            else:
+                await news.wait()
+                news.clear()
+
+    # What the client sends
+
+    def _read_now(self) -> None:
+        if self._reader is None:
+            self._reader = asyncio.create_task(self._read())
+
+    def pause_reading(self) -> None:
+        """Take no more for now; asked by the flow control."""
+        self._reading.clear()
+
+    def resume_reading(self) -> None:
+        """Go on."""
+        self._reading.set()
+
+    async def _read(self) -> None:
+        body = self.exchange.body
+        try:
+            while True:
+                await self._reading.wait()
+                message = await self._receive()
+                if message["type"] == "http.disconnect":
+                    break
+                if body is not EMPTY:
+                    self._feed(body, message)
+        except Exception:
+            error_logger.exception("reading %s failed", self.exchange.head.path)
+        await self._client_left()
+
+    def _feed(self, body: RequestStream, message: MutableMapping[str, Any]) -> None:
+        data = message.get("body")
+        if data:
+            body.feed(data)
+        if not message.get("more_body"):
+            if body.total is not None and body.received < body.total:
+                body.fail(RequestAborted("the client left in the middle of its body"))
+            else:
+                body.feed_eof()
+
+    async def _client_left(self) -> None:
+        """Stop the handler; one that reads its body is told by its read, and has time as long as it reads on."""
+        exchange, body = self.exchange, self.exchange.body
+        known = self._flow.lost
+        self._flow.connection_lost()
+        self._news.set()
+        cut = body.wanted and not body.complete
+        if not body.complete:
+            body.fail(RequestAborted("the client left in the middle of its body"))
+        if known or exchange.outcome is not None:
+            return
+        exchange.notify("disconnect")
+        if exchange.shielded:
+            return
+        if cut:
+            unread = body.unread + 1
+            while body.unread < unread:
+                unread = body.unread
+                await asyncio.sleep(_READING_GRACE)
+        self._cancel("disconnect")
+
+
+def _head(scope: Scope) -> RequestHead:
+    """The request line and fields, with a target below the path that the application is mounted at."""
+    fields = [(bytes(name), bytes(value)) for name, value in scope["headers"]]
+    version: str = scope.get("http_version", "1.1")
+    said = dict(fields)
+    length: int | None = None  # not known
+    text = said.get(b"content-length", b"")
+    if text.isdigit() and b"transfer-encoding" not in said:
+        length = int(text)
+    elif version.startswith("1") and b"transfer-encoding" not in said:
+        length = 0
+    return RequestHead(
+        scope["method"],
+        _target(scope),
+        version,
+        fields,
+        body_length=length,
+        expect_continue=said.get(b"expect", b"").lower() == b"100-continue",
+    )
+
+
+def _target(scope: Scope) -> bytes:
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "").rstrip("/")
+    raw: bytes | None = scope.get("raw_path")
+    target = quote(path).encode() if raw is None else raw.partition(b"?")[0]
+    if root and f"{path}/".startswith(f"{root}/"):
+        inner = path[len(root) :]
+        quoted = quote(root).encode()
+        target = target[len(quoted) :] if target.startswith(quoted) else quote(inner).encode()
+        target = target or b"/"
+    query: bytes = scope.get("query_string", b"")
+    return target + b"?" + query if query else target
+
+
+def _conn(scope: Scope) -> ConnInfo:
+    conn = ConnInfo()
+    client, server = scope.get("client"), scope.get("server")
+    conn.peername = tuple(client) if client else None
+    conn.sockname = tuple(server) if server else None
+    if scope.get("scheme") == "https":
+        conn.ssl_object = (scope.get("extensions") or {}).get("tls", {})
+    return conn
