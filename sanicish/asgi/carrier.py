@@ -7,6 +7,7 @@ an ASGI server is told to cut.
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
+from time import monotonic
 from typing import Any
 from urllib.parse import quote
 
@@ -91,7 +92,8 @@ class Carrier:
 
     async def _answer(self) -> None:
         exchange = self.exchange
-        self._flow.begin_turn(asyncio.get_running_loop().time())
+        exchange.began = monotonic()
+        self._flow.begin_turn(exchange.began)
         try:
             await self._handler(exchange)
             if exchange.outcome is None:

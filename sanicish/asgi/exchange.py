@@ -92,6 +92,7 @@ class AsgiExchange(Exchange):
         self._left = length
         self._open = True
         self.streamed = True
+        self.left = monotonic()
 
     def _begin(self, status: int, headers: Headers | None, content_type: str | None, length: int | None) -> None:
         if not isinstance(status, int) or not 200 <= status <= 999:
