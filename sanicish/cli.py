@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
+from sanicish import porting
 from sanicish.app import Sanic
 from sanicish.server.serve import tls_context
 from sanicish.simple import simple_app
@@ -30,7 +31,8 @@ def _parser() -> _Parser:
     parser = _Parser(
         prog="sanicish",
         description="Serve a sanicish application.",
-        epilog="Settings are also read from SANICISH_* in the environment, for example SANICISH_KEEP_ALIVE_TIMEOUT=30.",
+        epilog="`sanicish port PATH` lists what has to change in code written for Sanic, Flask or Quart."
+        " Settings are also read from SANICISH_* in the environment, for example SANICISH_KEEP_ALIVE_TIMEOUT=30.",
     )
     parser.add_argument("app", help="module:app, module.app, a module with an 'app', or a path to a Python file")
     parser.add_argument("--factory", action="store_true", help="the name is a function that returns the application")
@@ -183,7 +185,10 @@ def _reason(error: OSError) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; gives its exit code: 0, or 1 with one line on standard error."""
-    options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    if given[:1] == ["port"]:
+        return porting.main(given[1:])
+    options = _parser().parse_args(given)
     try:
         context = _tls(options.cert, options.key)
         sock = _inherited(options.fd)

@@ -1,0 +1,122 @@
+"""``sanicish port PATH [--fix]``: the files, and what is printed about them."""
+
+import argparse
+import io
+import json
+import sys
+import tokenize
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple, TextIO
+
+from sanicish.porting.findings import Finding, apply
+from sanicish.porting.reader import read
+
+__all__ = ["main"]
+
+_SKIPPED = frozenset({"__pycache__", "node_modules", "build", "dist", "site-packages"})
+_ROUNDS = 5  # edits may lie within others; the inner ones wait for the next round
+
+
+class _Report(NamedTuple):
+    path: Path
+    findings: list[Finding]
+    edits: int  # that were made
+    error: str | None = None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sanicish port",
+        description="List what has to change in code that was written for Sanic, Flask or Quart.",
+        epilog="It exits with 1 while something has to be changed, else with 0. `look` is for places that run as they"
+        " are, but act differently or better than before.",
+    )
+    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="a Python file, or a folder of them")
+    parser.add_argument("--fix", action="store_true", help="make the changes that are safe, and list the others")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="default %(default)s")
+    return parser
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if path.is_file():
+        yield path
+        return
+    for found in sorted(path.rglob("*.py")):
+        inner = found.relative_to(path).parts[:-1]
+        if not any(part in _SKIPPED or part.startswith(".") for part in inner):
+            yield found
+
+
+def _own(paths: list[Path]) -> set[str]:
+    """The names of the modules that the folders hold: they are no other library's."""
+    modules = {found for path in paths if path.is_dir() for found in path.rglob("*.py")}
+    return {found.parent.name if found.stem == "__init__" else found.stem for found in modules}
+
+
+def _port(path: Path, fix: bool, own: set[str]) -> _Report:
+    try:
+        data = path.read_bytes()
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+        text = data.decode(encoding)
+        findings, made = read(text, own), 0
+        for _ in range(_ROUNDS if fix else 0):
+            edits = [edit for finding in findings for edit in finding.edits]
+            if not edits:
+                break
+            text = apply(text.encode(), edits).decode()
+            findings, made = read(text, own), made + sum(bool(finding.edits) for finding in findings)
+        if made:
+            path.write_bytes(text.encode(encoding))
+    except (OSError, SyntaxError, ValueError) as error:  # ValueError: bytes that are no text
+        return _Report(path, [], 0, f"cannot be read: {error}")
+    return _Report(path, findings, made)
+
+
+def _as_json(reports: list[_Report], out: TextIO) -> None:
+    found = [
+        {"path": str(report.path), "line": one["line"], "column": one["column"], "kind": finding.kind}
+        | {name: one[name] for name in ("rule", "call", "advice")}
+        for report in reports
+        for finding in report.findings
+        for one in (asdict(finding),)
+    ]
+    json.dump(found, out, indent=2)
+    out.write("\n")
+
+
+def _as_text(reports: list[_Report], fix: bool, out: TextIO) -> None:
+    for report in reports:
+        for finding in report.findings:
+            print(f"{report.path}:{finding.line}: {finding.kind}: {finding.call}", file=out)
+            print(f"    {finding.advice}", file=out)
+    kinds = Counter(finding.kind for report in reports for finding in report.findings)
+    files = "1 file" if len(reports) == 1 else f"{len(reports)} files"
+    parts = [f"{files} read"]
+    if fix:
+        parts.append(f"{sum(report.edits for report in reports)} fixed")
+    elif kinds["fix"]:
+        parts.append(f"{kinds['fix']} to fix (--fix does it)")
+    parts += [f"{kinds['change']} to change", f"{kinds['look']} to look at"]
+    print(", ".join(parts), file=out)
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command with what follows ``port``; gives 1 while something has to be changed, else 0."""
+    options = _parser().parse_args(arguments)
+    missing = [path for path in options.paths if not path.exists()]
+    if missing:
+        print(f"sanicish port: there is no {missing[0]}", file=sys.stderr)
+        return 2
+    own = _own(options.paths)
+    reports = [_port(file, options.fix, own) for path in options.paths for file in _files(path)]
+    for report in reports:
+        if report.error:
+            print(f"{report.path}: {report.error}", file=sys.stderr)
+    if options.format == "json":
+        _as_json(reports, sys.stdout)
+    else:
+        _as_text(reports, options.fix, sys.stdout)
+    return int(any(one.kind != "look" for report in reports for one in report.findings))
