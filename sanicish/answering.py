@@ -19,7 +19,7 @@ from sanicish.returned import InvalidReturn, as_response
 from sanicish.router import Route, Router
 from sanicish.streams import EMPTY
 
-__all__ = ["Application", "answer", "pass_response", "prepare"]
+__all__ = ["Application", "answer", "name", "pass_response", "prepare"]
 
 Middleware = Callable[..., Any]
 
@@ -103,6 +103,19 @@ async def answer(app: Application, exchange: Exchange) -> None:
         exchange.abort(Outcome.DISCONNECT)
     except Exception as error:
         await _fail(app, request, exchange, error)
+
+
+def name(app: Application, exchange: Exchange) -> tuple[str, str | None]:
+    """The name of the route that answers an exchange, empty if none does, and the id of its request if it has one."""
+    request = app.request_class(exchange, app)
+    try:
+        route, _ = app.router.match(request.method, request.path, _host(request) if app.router.has_hosts else None)
+    except SanicException:
+        found = ""
+    else:
+        found = route.name
+    id = exchange.request_id or exchange.told_id(app.config["REQUEST_ID_HEADER"])
+    return found, None if id is None else str(id)
 
 
 async def _answer_without_route(app: Application, request: Request, exchange: Exchange, error: SanicException) -> None:

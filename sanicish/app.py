@@ -5,12 +5,13 @@ How one exchange is answered stands in ``answering``; what can be registered, in
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from sanicish import log
-from sanicish.answering import answer, pass_response, prepare
+from sanicish.answering import answer, name, pass_response, prepare
 from sanicish.asgi.application import Receive, Scope, Send, answer_asgi
 from sanicish.blueprints import Blueprint, BlueprintGroup, Mounted
 from sanicish.config import Config
@@ -21,6 +22,7 @@ from sanicish.exchange import Exchange
 from sanicish.handlers import ErrorHandler
 from sanicish.lifecycle import Lifecycle
 from sanicish.log import error_logger, logger
+from sanicish.open_streams import OpenStream, open_streams
 from sanicish.registry import Registry
 from sanicish.request import Request, current_id
 from sanicish.router import Route, Router
@@ -75,7 +77,8 @@ class Sanic(Registry):
         self.router = Router()
         self.blueprints: dict[str, Blueprint] = {}
         self.lifecycle = Lifecycle()
-        self.signals = Signals()
+        self.watchers: list[Callable[[Exchange], None]] = []  # told of every exchange when its handler begins
+        self.signals = Signals(self.watchers)
         self.templates = Templates(self)
         self.early_middleware: list[Callable[..., Any]] = []
         self.request_middleware: list[Callable[..., Any]] = []
@@ -147,6 +150,15 @@ class Sanic(Registry):
     def update_config(self, source: Any) -> None:
         """Take settings from a mapping, a path to a Python file, or an object."""
         self.config.update_config(source)
+
+    def streams(self, most: int | None = None) -> list[OpenStream]:
+        """Every exchange that is open in this process now, the oldest first, at ``most`` so many (see ``OpenStream``)."""
+        return open_streams(self.connections, partial(name, self), most)
+
+    @property
+    def connections(self) -> Collection[HttpProtocol]:
+        """The connections that are open in this process."""
+        return self._serving.server.connections if self._serving.server is not None else ()
 
     # Being told
 
@@ -285,8 +297,9 @@ class Sanic(Registry):
 
     def handle(self, exchange: Exchange) -> Coroutine[Any, Any, None]:
         """Answer one exchange, whatever happens."""
-        if self.signals:
-            self.signals.watch(exchange)
+        if self.watchers:
+            for watch in self.watchers:
+                watch(exchange)
         return answer(self, exchange)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -26,9 +26,10 @@ _NAME = re.compile(r"[a-z_]\w*\.[a-z_]\w*\.[a-z_]\w*")
 
 
 class Signals:
-    """The handlers and waiters of one application."""
+    """The handlers and waiters of one application; who is told of exchanges is among its ``watchers``, if need be."""
 
-    def __init__(self) -> None:
+    def __init__(self, watchers: list[Callable[[Exchange], None]]) -> None:
+        self._watchers = watchers
         self._handlers: dict[str, list[Callable[..., Any]]] = {}
         self._waiters: dict[str, list[asyncio.Future[dict[str, Any]]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -39,12 +40,14 @@ class Signals:
     def add(self, handler: Callable[..., Any], event: str) -> None:
         """Call a function, plain or async, with what is told of an event; raises ``InvalidSignal``."""
         self._handlers.setdefault(_checked(event), []).append(handler)
+        self._watch()
 
     async def event(self, event: str, timeout: float | None) -> dict[str, Any]:
         """Wait for the next time; raises ``TimeoutError``."""
         waiter: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         waiters = self._waiters.setdefault(_checked(event), [])
         waiters.append(waiter)
+        self._watch()
         try:
             async with asyncio.timeout(timeout):
                 return await waiter
@@ -67,9 +70,14 @@ class Signals:
             except Exception:
                 error_logger.exception("a handler of the signal %s failed", event)
 
-    def watch(self, exchange: Exchange) -> None:
-        """Tell of the end of an exchange."""
-        exchange.on_end = [*(exchange.on_end or ()), self._ended]
+    def _watch(self) -> None:
+        """Hear of exchanges from now on."""
+        if self._began not in self._watchers:
+            self._watchers.append(self._began)
+
+    def _began(self, exchange: Exchange) -> None:
+        if self:
+            exchange.on_end = [*(exchange.on_end or ()), self._ended]
 
     def _ended(self, exchange: Exchange) -> None:
         told = {

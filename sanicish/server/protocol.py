@@ -136,6 +136,23 @@ class HttpProtocol(asyncio.Protocol):
         if self._task is None:
             self._host.closed(self)
 
+    # What is looked at
+
+    @property
+    def exchange(self) -> Exchange | None:
+        """What is open."""
+        return self.connection.exchange
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait for the client."""
+        return self.connection.unsent
+
+    @property
+    def task(self) -> asyncio.Task[None] | None:
+        """Who answers it."""
+        return self._task
+
     # What the connection calls
 
     def start(self, exchange: Http1Exchange) -> None:

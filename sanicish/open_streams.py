@@ -1,0 +1,170 @@
+"""The exchanges that are open now, as data: what each is, how far it has come, and what it waits for.
+
+All of it is read from what the server and its tasks know anyway, when somebody asks; nothing is kept for it.
+"""
+
+import gc
+import heapq
+import sysconfig
+from asyncio import Task
+from collections.abc import Callable, Iterable, Iterator
+from enum import StrEnum
+from pathlib import Path
+from time import monotonic
+from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
+from typing import Any, NamedTuple, Protocol
+
+from sanicish.exchange import ConnInfo, Exchange
+from sanicish.flow import FlowControl
+
+__all__ = ["OpenStream", "Waiting", "open_streams"]
+
+
+class Waiting(StrEnum):
+    """What an exchange waits for."""
+
+    SENDER = "client to send"
+    READER = "client to read"
+    HANDLER = "handler"
+    GENERATOR = "sync generator"
+    EVENT = "event"
+    DATABASE = "database"
+    CLEANUP = "clean-up"
+
+
+class OpenStream(NamedTuple):
+    """One exchange that is open.
+
+    ``route`` is the name of its route, empty if there is none. ``age`` is seconds since its handler began; ``bytes_in``
+    and ``bytes_out`` count the bodies, ``unsent`` is how many of the bytes written wait in memory for the client,
+    ``rate`` how many bytes a second have moved, both ways together, since it began. ``where`` is the place in the
+    application's own code that waits (``shop.py:42 export``), empty if there is none.
+    """
+
+    route: str
+    method: str
+    path: str
+    peer: str
+    age: float
+    bytes_in: int
+    bytes_out: int
+    unsent: int
+    rate: float
+    waits_for: Waiting
+    where: str
+    request_id: str | None
+
+
+class Connection(Protocol):
+    """What is looked at of a connection."""
+
+    conn: ConnInfo
+    flow: FlowControl
+
+    @property
+    def exchange(self) -> Exchange | None: ...
+
+    @property
+    def unsent(self) -> int: ...
+
+    @property
+    def task(self) -> Task[None] | None: ...
+
+
+def open_streams(
+    connections: Iterable[Connection], name: Callable[[Exchange], tuple[str, str | None]], most: int | None = None
+) -> list[OpenStream]:
+    """The exchanges on these connections, the oldest first, at ``most`` so many; ``name`` gives route name and id."""
+    now = monotonic()
+    found = [(one.exchange.began or now, count, one) for count, one in enumerate(connections) if one.exchange]
+    return [_look(connection, name, now) for _, _, connection in heapq.nsmallest(most or len(found), found)]
+
+
+def _look(connection: Connection, name: Callable[[Exchange], tuple[str, str | None]], now: float) -> OpenStream:
+    exchange = connection.exchange
+    assert exchange is not None
+    route, request_id = name(exchange)
+    frames = list(_frames(connection.task))
+    age = max(0.0, now - exchange.began) if exchange.began else 0.0
+    unsent = connection.unsent
+    moved = exchange.body.received + max(0, exchange.bytes_sent - unsent)
+    return OpenStream(
+        route=route,
+        method=exchange.head.method,
+        path=exchange.head.target.decode("latin-1"),
+        peer=connection.conn.peer,
+        age=round(age, 6),
+        bytes_in=exchange.body.received,
+        bytes_out=exchange.bytes_sent,
+        unsent=unsent,
+        rate=round(moved / age, 1) if age else 0.0,
+        waits_for=_waits_for(connection, exchange, frames),
+        where=_where(frames),
+        request_id=request_id,
+    )
+
+
+_HOUSE = str(Path(__file__).parent)
+_LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+
+# Where the innermost code is that says it.
+_PLACES = {
+    f"{_HOUSE}/pulling.py": Waiting.GENERATOR,
+    f"{_HOUSE}/channel.py": Waiting.EVENT,
+}
+
+
+def _waits_for(connection: Connection, exchange: Exchange, frames: list[FrameType]) -> Waiting:
+    if exchange.cancel_reason is not None:
+        return Waiting.CLEANUP
+    if exchange.body.waiting:
+        return Waiting.SENDER
+    if connection.flow.paused:
+        return Waiting.READER
+    for frame in reversed(frames):
+        file = frame.f_code.co_filename
+        if file in _PLACES:
+            return _PLACES[file]
+        if "/asyncpg/" in file:
+            return Waiting.DATABASE
+        if _is_own(file):
+            break
+    return Waiting.HANDLER
+
+
+def _is_own(file: str) -> bool:
+    """Whether a file is the application's."""
+    return not file.startswith((f"{_HOUSE}/", *_LIBRARIES, "<"))
+
+
+def _where(frames: list[FrameType]) -> str:
+    for frame in reversed(frames):
+        code = frame.f_code
+        if _is_own(code.co_filename):
+            return f"{Path(code.co_filename).name}:{frame.f_lineno} {code.co_name}"
+    return ""
+
+
+def _frames(awaited: Any) -> Iterator[FrameType]:
+    """The frames of what waits, the outermost first; through generators and tasks that are waited for."""
+    for _ in range(_DEEPEST):
+        if isinstance(awaited, CoroutineType):
+            frame, awaited = awaited.cr_frame, awaited.cr_await
+        elif isinstance(awaited, AsyncGeneratorType):
+            frame, awaited = awaited.ag_frame, awaited.ag_await
+        elif isinstance(awaited, GeneratorType):
+            frame, awaited = awaited.gi_frame, awaited.gi_yieldfrom
+        else:
+            # What stands between two of them (the next step of an async generator, the wait for a task) does not
+            # tell its inner one to Python, but to the garbage collector.
+            inner = (awaited.get_coro(),) if isinstance(awaited, Task) else gc.get_referents(awaited)
+            awaited = next((one for one in inner if isinstance(one, _INNER)), None)
+            if awaited is None:
+                return
+            continue
+        if frame is not None:
+            yield frame
+
+
+_DEEPEST = 200  # of coroutines in coroutines
+_INNER = (CoroutineType, AsyncGeneratorType, GeneratorType, Task)
