@@ -20,6 +20,7 @@ from sanicish.definitions import Definition, ListenerDef, MiddlewareDef, RouteDe
 from sanicish.exceptions import SanicException
 from sanicish.exchange import Exchange
 from sanicish.handlers import ErrorHandler
+from sanicish.hosted import Asgi, mount
 from sanicish.lifecycle import Lifecycle
 from sanicish.log import error_logger, logger
 from sanicish.open_streams import OpenStream, open_streams
@@ -183,6 +184,10 @@ class Sanic(Registry):
                 self.blueprint(one, url_prefix=url_prefix, version=version, strict_slashes=strict_slashes)
 
     register_blueprint = blueprint
+
+    def mount(self, path: str, application: Asgi, name: str = "asgi", **options: Any) -> None:
+        """Let an ASGI application answer ``path`` and all below it, with lifespan; ``options`` are those of a route."""
+        mount(self, path, application, name, options)
 
     def _mount(self, mounted: Mounted) -> None:
         name = mounted.blueprint.name

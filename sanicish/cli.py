@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from sanicish import porting
 from sanicish.app import Sanic
+from sanicish.hosted import is_asgi
 from sanicish.server.serve import tls_context
 from sanicish.simple import simple_app
 
@@ -36,6 +37,12 @@ def _parser() -> _Parser:
     )
     parser.add_argument("app", help="module:app, module.app, a module with an 'app', or a path to a Python file")
     parser.add_argument("--factory", action="store_true", help="the name is a function that returns the application")
+    parser.add_argument(
+        "--interface",
+        choices=("auto", "sanicish", "asgi"),
+        default="auto",
+        help="what the application is; auto looks at it (default %(default)s)",
+    )
     parser.add_argument("-s", "--simple", action="store_true", help="serve a folder instead: sanicish --simple DIR")
     parser.add_argument("-v", "--version", action="version", version=f"sanicish {_version()}")
     where = parser.add_argument_group("where to listen")
@@ -81,9 +88,10 @@ def _version() -> str:
         return "(not installed)"
 
 
-def load_app(name: str, factory: bool = False) -> Sanic:
+def load_app(name: str, factory: bool = False, interface: str = "auto") -> Sanic:
     """The application that a name on the command line means; raises ``CommandError`` if there is none.
 
+    One of ASGI is hosted by an application of ours.
     An error inside the module that is loaded comes out as it is.
     """
     place, _, attribute = name.partition(":")
@@ -97,15 +105,26 @@ def load_app(name: str, factory: bool = False) -> Sanic:
             found = getattr(found, part)
         except AttributeError:
             raise CommandError(f"{place} has no {attribute or 'app'}") from None
-    if isinstance(found, Sanic) and not factory:
-        return found
+    if not factory and (app := _as_app(found, interface)) is not None:
+        return app
     if not _is_factory(found):
         wanted = "a function without arguments that makes an application" if factory else "an application"
         raise CommandError(f"{name} is a {type(found).__name__}, not {wanted}")
     made = found()
-    if not isinstance(made, Sanic):
+    if (app := _as_app(made, interface)) is None:
         raise CommandError(f"{name}() is a {type(made).__name__}, not an application")
-    return made
+    return app
+
+
+def _as_app(found: Any, interface: str) -> Sanic | None:
+    """An application of ours: what was found, or one that hosts it; ``None`` if it is none of that interface."""
+    if isinstance(found, Sanic) and interface != "asgi":
+        return found
+    if interface == "sanicish" or not (is_asgi(found) or (interface == "asgi" and callable(found))):
+        return None
+    app = Sanic("asgi", register=False)
+    app.mount("/", found)
+    return app
 
 
 def _is_factory(found: Any) -> bool:
@@ -192,7 +211,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         context = _tls(options.cert, options.key)
         sock = _inherited(options.fd)
-        app = _serving_folder(options.app) if options.simple else load_app(options.app, options.factory)
+        app = _serving_folder(options.app) if options.simple else load_app(options.app, options.factory, options.interface)
     except CommandError as error:
         print(f"sanicish: {error}", file=sys.stderr)
         return 1
