@@ -211,7 +211,11 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         context = _tls(options.cert, options.key)
         sock = _inherited(options.fd)
-        app = _serving_folder(options.app) if options.simple else load_app(options.app, options.factory, options.interface)
+        app = (
+            _serving_folder(options.app)
+            if options.simple
+            else load_app(options.app, options.factory, options.interface)
+        )
     except CommandError as error:
         print(f"sanicish: {error}", file=sys.stderr)
         return 1

@@ -387,3 +387,36 @@ def test_level_of_the_log_may_be_set(place):
         finally:
             process.terminate()
         assert process.communicate(timeout=20)[0] == ""
+
+
+ASGI = """
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body", "body": b"theirs"})
+
+
+def wrapped(scope, receive, send):
+    return app(scope, receive, send)
+
+
+def make():
+    return app
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("asgi", {}), ("asgi:make", {"factory": True}), ("asgi:wrapped", {"interface": "asgi"}), ("asgi:make", {})],
+)
+def test_an_asgi_application_is_hosted(place, name, options):
+    (place / "asgi.py").write_text(ASGI)
+    _, answer = load_app(name, **options).test_client.get("/any/path")
+    assert answer.body == b"theirs"
+
+
+@pytest.mark.parametrize("options", [{"interface": "sanicish"}, {"interface": "asgi", "factory": True}])
+def test_an_asgi_application_that_is_not_asked_for_is_refused(place, options):
+    (place / "asgi.py").write_text(ASGI)
+    with pytest.raises(CommandError, match="asgi is a function, not"):
+        load_app("asgi", **options)
