@@ -12,6 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from examples.demo.app import make_app
+from sanicish.cli import main
 from tests.doubles.wire import Wire
 
 ROOT = Path(__file__).parent.parent
@@ -145,6 +146,14 @@ async def test_the_output_of_the_demo_is_real(serve, database, tmp_path):
     commands = shown((ROOT / "README.md").read_text().partition("\n## The demo\n")[2])
     assert commands
     await check(commands, served, tmp_path)
+
+
+def test_what_port_says_of_a_program_is_real(tmp_path, monkeypatch, capsys):
+    text = (ROOT / "docs" / "porting" / "sanic-20.12.md").read_text()
+    monkeypatch.chdir(tmp_path)
+    Path("export.py").write_text(re.search(r"^```py\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[1])
+    main(["port", "export.py"])
+    assert f"```console\n$ sanicish port export.py\n{capsys.readouterr().out}```" in text
 
 
 def test_output_that_is_made_up_is_seen():

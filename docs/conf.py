@@ -1,0 +1,140 @@
+"""How Sphinx builds these pages: `make docs`. Each page is Markdown that reads well without it."""
+
+import os
+import re
+import subprocess
+import sys
+from fnmatch import fnmatch
+from importlib.metadata import version as version_of
+from pathlib import Path
+from typing import Any
+
+DOCS = Path(__file__).parent
+ROOT = DOCS.parent
+
+project = "sanicish"
+version = release = version_of("sanicish")
+project_copyright = "the authors of sanicish"
+
+extensions = ["myst_parser", "sphinx.ext.autodoc"]
+exclude_patterns = ["_build"]
+suppress_warnings = ["myst.header"]  # pages of the repository's root begin where they like
+
+myst_heading_anchors = 3
+myst_enable_extensions = ["colon_fence", "deflist"]
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_default_options = {"members": True, "show-inheritance": True}
+python_maximum_signature_line_length = 88
+python_use_unqualified_type_names = True
+add_module_names = False
+
+html_theme = "furo"
+html_title = "sanicish"
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
+html_copy_source = False
+html_show_sphinx = False
+html_theme_options = {
+    "light_css_variables": {"color-brand-primary": "#0b6e5f", "color-brand-content": "#0b6e5f"},
+    "dark_css_variables": {"color-brand-primary": "#4fd1b5", "color-brand-content": "#4fd1b5"},
+}
+pygments_style = "friendly"
+pygments_dark_style = "github-dark"
+
+# The index lists its pages in words, for who reads it as a file; this is the same for the sidebar. What no line names
+# comes behind, so a new guide is in the book when its file is there.
+CONTENTS = {
+    "Start": ["tutorial"],
+    "Guides": [
+        "guide/request-streams",
+        "guide/responses",
+        "guide/generators",
+        "guide/events",
+        "guide/rows",
+        "guide/postgres",
+        "guide/files",
+        "guide/templates",
+        "guide/errors",
+        "guide/timeouts",
+        "guide/testing",
+        "guide/*",
+    ],
+    "Porting": ["porting/sanic-20.12", "porting/sanic-21-and-later", "porting/flask", "porting/quart", "porting/*"],
+    "Reference": [
+        "reference/application",
+        "reference/request",
+        "reference/responses",
+        "reference/streams",
+        "reference/*",
+    ],
+    "Design": [
+        "architecture",
+        "design/wire",
+        "design/backpressure",
+        "design/timeouts",
+        "design/closing",
+        "design/security",
+        "design/*",
+        "benchmarks",
+    ],
+    "Decisions": ["decisions/*"],
+    "Project": ["changelog", "contributing"],
+}
+
+# Pages of the repository's root, which are pages of the book too.
+OF_ROOT = {"architecture": "ARCHITECTURE.md", "changelog": "CHANGELOG.md", "contributing": "CONTRIBUTING.md"}
+
+
+def _contents() -> str:
+    """Each caption with its pages, those that are named first."""
+    there = sorted(str(path.relative_to(DOCS).with_suffix("")) for path in DOCS.rglob("*.md"))
+    parts = []
+    for caption, patterns in CONTENTS.items():
+        named = [page for pattern in patterns for page in there if fnmatch(page, pattern)]
+        pages = "\n".join(dict.fromkeys(named))
+        parts.append(f"```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{pages}\n```\n")
+    return "\n\n".join(["", *parts])
+
+
+def _settings() -> str:
+    """Every setting with its default, and what the line says of it."""
+    lines = (ROOT / "sanicish" / "config.py").read_text("utf-8").partition("\nDEFAULTS")[2].partition("\n}")[0]
+    rows = re.findall(r'^    "([A-Z_]+)": (.+?),(?:  # (.*))?$', lines, re.MULTILINE)
+    table = [f"| `{name}` | `{default}` | {told} |" for name, default, told in rows]
+    return "\n".join(["| setting | default | |", "|---|---|---|", *table])
+
+
+def _command() -> str:
+    """What the command says of itself."""
+    parts = []
+    for words in ([], ["port"]):
+        told = subprocess.run(
+            [sys.executable, "-m", "sanicish", *words, "--help"],
+            check=True,
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            env={**os.environ, "COLUMNS": "96"},
+        )
+        parts.append(f"```text\n$ {' '.join(['sanicish', *words, '--help'])}\n{told.stdout}```")
+    return "\n\n".join(parts)
+
+
+def _source(app: Any, docname: str, source: list[str]) -> None:
+    """Bring in what stands in the root, and let its links lead to where it stands in the book."""
+    if docname in OF_ROOT:
+        source[0] = re.sub(r"\]\(docs/", "](", (ROOT / OF_ROOT[docname]).read_text("utf-8"))
+    for page, file in OF_ROOT.items():
+        source[0] = re.sub(rf"\]\(((?:\.\./)*){re.escape(file)}", rf"](/{page}.md", source[0])
+    source[0] = source[0].replace("<!-- settings -->", _settings()) if docname == "reference/settings" else source[0]
+    source[0] = source[0].replace("<!-- command -->", _command()) if docname == "reference/command" else source[0]
+    if docname == "index":
+        source[0] += _contents()
+
+
+def setup(app: Any) -> None:
+    """Called by Sphinx."""
+    app.connect("source-read", _source)
