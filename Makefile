@@ -10,7 +10,7 @@ APT     = $(shell [ "$$(id -u)" = 0 ] && echo "env DEBIAN_FRONTEND=noninteractiv
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick check lint types format cov fuzz bench bench-smoke bench-micro bench-limits build clean
+.PHONY: help demo test test-quick check lint types format cov fuzz bench bench-smoke bench-micro bench-limits build docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -48,6 +48,11 @@ $(VENV)/.browser: | $(BIN)/pip
 $(VENV)/.bench: $(SETUP) | $(BIN)/pip
 	@echo ">> installing sanicish and what its benchmarks need"
 	@$(PIP) -e '.[bench]'
+	@touch $@
+
+$(VENV)/.docs: $(SETUP) | $(BIN)/pip
+	@echo ">> installing sanicish and what its pages need"
+	@$(PIP) -e '.[docs]'
 	@touch $@
 
 demo: $(VENV)/.demo ## serve the demo on http://HOST:PORT, with a PostgreSQL of its own
@@ -94,6 +99,10 @@ bench-limits: $(VENV)/.bench ## what the server holds and how fast it acts when 
 
 build: $(VENV)/.dev ## build the wheel
 	@$(BIN)/python -m build --wheel
+
+docs: $(VENV)/.docs ## make the book of all pages in docs/_build; a link that leads nowhere is an error
+	@$(BIN)/python -m sphinx -q --fail-on-warning --keep-going -b html docs docs/_build
+	@echo "docs/_build/index.html"
 
 clean: ## remove what was made
 	rm -rf $(VENV) .bench build dist *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis docs/_build

@@ -88,13 +88,20 @@ CONTENTS = {
 OF_ROOT = {"architecture": "ARCHITECTURE.md", "changelog": "CHANGELOG.md", "contributing": "CONTRIBUTING.md"}
 
 
+def _short_title(page: str) -> str:
+    """The first heading of a page, without what comes after its colon."""
+    path = ROOT / OF_ROOT[page] if page in OF_ROOT else DOCS / f"{page}.md"
+    heading = re.search(r"^# (.*)$", path.read_text("utf-8"), re.MULTILINE)
+    return heading[1].partition(":")[0].replace("`", "") if heading else page
+
+
 def _contents() -> str:
     """Each caption with its pages, those that are named first."""
     there = sorted(str(path.relative_to(DOCS).with_suffix("")) for path in DOCS.rglob("*.md"))
     parts = []
     for caption, patterns in CONTENTS.items():
         named = [page for pattern in patterns for page in there if fnmatch(page, pattern)]
-        pages = "\n".join(dict.fromkeys(named))
+        pages = "\n".join(f"{_short_title(page)} <{page}>" for page in dict.fromkeys(named))
         parts.append(f"```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{pages}\n```\n")
     return "\n\n".join(["", *parts])
 
@@ -135,6 +142,12 @@ def _source(app: Any, docname: str, source: list[str]) -> None:
         source[0] += _contents()
 
 
+def _made_anew(app: Any, env: Any, added: Any, changed: Any, removed: Any) -> set[str]:
+    """The pages that are made of more than their own file."""
+    return {"index", "reference/settings", "reference/command", *OF_ROOT} & env.found_docs
+
+
 def setup(app: Any) -> None:
     """Called by Sphinx."""
+    app.connect("env-get-outdated", _made_anew)
     app.connect("source-read", _source)
