@@ -16,6 +16,7 @@ from sanicish.asgi.application import Receive, Scope, Send, answer_asgi
 from sanicish.blueprints import Blueprint, BlueprintGroup, Mounted
 from sanicish.config import Config
 from sanicish.context import finding_request
+from sanicish.debug.teaching import Teacher
 from sanicish.definitions import Definition, ListenerDef, MiddlewareDef, RouteDef, SignalDef, StaticDef
 from sanicish.exceptions import SanicException
 from sanicish.exchange import Exchange
@@ -75,6 +76,8 @@ class Sanic(Registry):
         self.dumps = dumps
         self.loads = loads
         self.debug = False
+        self._teacher: Teacher | None = None
+        self._answer: Callable[[Sanic, Exchange], Coroutine[Any, Any, None]] = answer
         self.router = Router()
         self.blueprints: dict[str, Blueprint] = {}
         self.lifecycle = Lifecycle()
@@ -305,7 +308,7 @@ class Sanic(Registry):
         if self.watchers:
             for watch in self.watchers:
                 watch(exchange)
-        return answer(self, exchange)
+        return self._answer(self, exchange)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The application as an ASGI server calls it (ASGI 3)."""
@@ -330,6 +333,8 @@ class Sanic(Registry):
         await self.lifecycle.run(self, event)
         if event == "before_server_start":
             prepare(self)
+        if self._teacher is not None:
+            self._teacher.hear(event)
         if self.signals and event in SERVER_SIGNALS:
             await self.signals.dispatch(SERVER_SIGNALS[event], {"app": self})
 
@@ -368,7 +373,7 @@ class Sanic(Registry):
         Raises ``OSError`` when the address cannot be had, ``SystemExit`` when no worker starts. In a thread that is
         not the main one ``register_sys_signals=False`` is needed.
         """
-        self.debug = debug
+        self._debug(debug)
         if self.configure_logging:
             log.configure(
                 self.log_config or log_config, self.config["LOG_FORMAT"], self.config["LOG_LEVEL"], current_id
@@ -391,6 +396,12 @@ class Sanic(Registry):
         )
 
     go_fast = run
+
+    def _debug(self, debug: bool) -> None:
+        """Choose, once for every start, between answering and answering with advice."""
+        self.debug = debug
+        self._teacher = Teacher(self.config, answer) if debug else None
+        self._answer = self._teacher.answer if self._teacher is not None else answer
 
     @property
     def serve_location(self) -> str:
@@ -427,7 +438,7 @@ class Sanic(Registry):
         It serves at once unless ``start_serving=False`` is among ``asyncio_server_kwargs``; the others go to
         ``loop.create_server``. Raises ``OSError`` when the address cannot be had.
         """
-        self.debug = debug
+        self._debug(debug)
         listen = _listen(host, port, unix, sock, ssl, backlog, protocol)
         return await self._serving.create(listen, access_log, asyncio_server_kwargs)
 

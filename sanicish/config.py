@@ -53,6 +53,8 @@ DEFAULTS: dict[str, Any] = {
     "REAL_IP_HEADER": None,
     "PROXIES_COUNT": None,
     "FORWARDED_FOR_HEADER": "X-Forwarded-For",
+    # debug mode
+    "DEBUG_BLOCKING_TIME": 0.1,  # how long the loop may stand still before the code that keeps it is named
     # everything else
     "ACCESS_LOG": True,
     "LOG_FORMAT": "text",  # text or json; Sanic(log_config=) says it by itself

@@ -230,6 +230,11 @@ class Exchange(ABC):
         return False
 
     @property
+    def unsent(self) -> int:
+        """Bytes that were written and wait for the client, as far as that is known."""
+        return 0
+
+    @property
     @abstractmethod
     def bodiless(self) -> bool:
         """Whether the answer that was started has no body whatever is written (HEAD, 204, 304)."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sanicish.constants import reason
+from sanicish.debug.page import error_page, masked
 from sanicish.exceptions import ContentRangeError, HeaderNotFound, InvalidRangeType, SanicException
 from sanicish.log import error_logger
 from sanicish.request import Request
@@ -91,17 +92,25 @@ class ErrorHandler:
             details["context"] = known.context
         if known and known.extra and debug:
             details["extra"] = known.extra
-        trace = "".join(traceback.format_exception(exception)) if debug and status >= 500 else ""
-        body, content_type = _PAGES[_form(request)](status, message, details, trace)
-        return HTTPResponse(body, status, known.headers if known else None, content_type)
+        form, headers = _form(request), known.headers if known else None
+        if not debug or status < 500:
+            body, content_type = _PAGES[form](status, message, details, "")
+            return HTTPResponse(body, status, headers, content_type)
+        line, fields = f"{request.method} {request.raw_url.decode('latin-1')}", list(request.headers.items())
+        if form == "html":
+            page = error_page(f"{status} {reason(status)}", exception, line, fields, _lines(details))
+            return HTTPResponse(page, status, headers, "text/html; charset=utf-8")
+        details["request"] = {"line": line, **dict(masked(fields))}
+        body, content_type = _PAGES[form](status, message, details, "".join(traceback.format_exception(exception)))
+        return HTTPResponse(body, status, headers, content_type)
 
 
-def _html_page(status: int, message: str, details: Mapping[str, Mapping[str, object]], trace: str) -> tuple[str, str]:
-    more = [text for text in (_lines(details), trace) if text]
+def _html_page(status: int, message: str, details: Mapping[str, Mapping[str, object]], _: str) -> tuple[str, str]:
+    told = _lines(details)
     page = _PAGE.format(
         title=html.escape(f"{status} {reason(status)}"),
         message=html.escape(message),
-        detail="".join(f"<pre>{html.escape(text)}</pre>" for text in more),
+        detail=f"<pre>{html.escape(told)}</pre>" if told else "",
     )
     return page, "text/html; charset=utf-8"
 

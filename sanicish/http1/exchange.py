@@ -93,6 +93,10 @@ class Http1Exchange(Exchange):
         return self._flow.paused or self._flow.lost
 
     @property
+    def unsent(self) -> int:
+        return 0 if self._flow.lost else self._unsent()
+
+    @property
     def bodiless(self) -> bool:
         return self._framing is not None and self._framing.bodiless
 

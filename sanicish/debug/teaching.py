@@ -1,0 +1,67 @@
+"""Debug mode while the server runs: who looks at what, from the start of the server to its stop."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+from sanicish.debug.connections import ConnectionWatch, Opened, opened
+from sanicish.debug.generators import GeneratorWatch
+from sanicish.debug.lessons import Lesson, Lessons
+from sanicish.debug.places import Place
+from sanicish.debug.watchdog import Watchdog
+from sanicish.debug.watched import WatchedExchange
+from sanicish.exchange import Exchange
+
+__all__ = ["Teacher"]
+
+Answer = Callable[[Any, Exchange], Coroutine[Any, Any, None]]
+
+
+class Teacher:
+    """Answers as the application does, and tells what it sees."""
+
+    def __init__(self, config: Mapping[str, Any], answer: Answer) -> None:
+        self._config = config
+        self._answer = answer
+        self._lessons = Lessons()
+        self._watches: list[Watchdog | GeneratorWatch | ConnectionWatch] = []
+
+    def hear(self, event: str) -> None:
+        """An event of the server's life."""
+        if event == "after_server_start":
+            loop = asyncio.get_running_loop()
+            self._watches = [GeneratorWatch(self._not_closed), ConnectionWatch(loop)]
+            if self._config["DEBUG_BLOCKING_TIME"]:
+                self._watches.append(
+                    Watchdog(loop.call_soon_threadsafe, self._config["DEBUG_BLOCKING_TIME"], self._blocked)
+                )
+        elif event.endswith("_server_stop"):
+            for watch in self._watches:
+                watch.stop()
+            self._watches = []
+
+    async def answer(self, app: Any, exchange: Exchange) -> None:
+        """Answer one exchange, and look at how."""
+        config = self._config
+        watched = WatchedExchange(
+            exchange, self._lessons, config["RESPONSE_BUFFER_SIZE"], config["RESPONSE_BUFFER_LIMIT"]
+        )
+        notes: Opened = []
+        opened.set(notes)
+        try:
+            await self._answer(app, watched)
+        finally:
+            watched.look_back()
+            if notes:  # what a handler only drops is closed after it
+                asyncio.get_running_loop().call_soon(self._look_at, notes)
+
+    def _look_at(self, notes: Opened) -> None:
+        for transport, place in notes:
+            if transport.is_closing():
+                self._lessons.tell(Lesson.CONNECTS, place)
+
+    def _not_closed(self, place: Place) -> None:
+        self._lessons.tell(Lesson.NOT_CLOSED, place)
+
+    def _blocked(self, place: Place, stack: str) -> None:
+        self._lessons.tell(Lesson.BLOCKED, place, self._config["DEBUG_BLOCKING_TIME"] * 1000, stack=stack)

@@ -1,0 +1,180 @@
+"""The error page of debug mode: what it shows, what it hides, and that nothing on it is ever taken for markup."""
+
+import json
+import re
+
+import pytest
+
+from sanicish.debug.page import error_page, masked
+from sanicish.exceptions import SanicException
+from tests.doubles.wire import talk
+
+EVIL = "<script>alert('x')</script>&\""
+
+
+def failed(exception):
+    """The exception, as it comes out of a call."""
+    try:
+        raise exception
+    except BaseException as error:
+        return error
+
+
+def page_of(exception, line="GET /", fields=(), more=""):
+    return error_page("500 Internal Server Error", failed(exception), line, fields, more)
+
+
+def text_of(page):
+    return re.sub(r"<[^>]+>", "", page)
+
+
+def deep(depth):
+    return deep(depth - 1) if depth else 1 / 0
+
+
+def test_page_shows_the_lines_around_with_the_expression_that_failed():
+    def share(total, parts):
+        return "Größe" and total / parts
+
+    try:
+        share(1, 0)
+    except ZeroDivisionError as error:
+        page = error_page("500 Internal Server Error", error, "GET /share", ())
+    assert "return &quot;Größe&quot; and <mark>total / parts</mark>" in page
+    assert "def share(total, parts):" in page
+    assert "<h1>ZeroDivisionError</h1>" in page and "division by zero" in page and "GET /share" in page
+
+
+def test_page_opens_the_code_of_the_application_and_folds_that_of_libraries():
+    try:
+        json.loads("{")
+    except ValueError as error:
+        page = error_page("500 Internal Server Error", error, "GET /", ())
+    opened = re.findall(r'<details class="frame" open><summary>.*?</summary>', page)
+    folded = re.findall(r'<details class="frame theirs"><summary>.*?</summary>', page)
+    assert len(opened) == 1 and "test_page.py" in opened[0]
+    assert "raw_decode" in folded[0]
+
+
+def test_page_tells_what_an_exception_came_from():
+    try:
+        try:
+            raise KeyError("first")
+        except KeyError as error:
+            raise ValueError("second") from error
+    except ValueError as error:
+        page = text_of(error_page("500 Internal Server Error", error, "GET /", ()))
+    assert "Caused by KeyError: &#x27;first&#x27;" in page
+
+
+def test_page_tells_what_was_being_handled():
+    try:
+        try:
+            raise KeyError("first")
+        except KeyError:
+            raise ValueError("second")
+    except ValueError as error:
+        page = text_of(error_page("500 Internal Server Error", error, "GET /", ()))
+    assert "While this was handled: KeyError" in page
+
+
+def test_page_tells_the_members_of_a_group():
+    page = text_of(page_of(ExceptionGroup("several", [failed(KeyError("one")), failed(ValueError("other"))])))
+    assert "One of the group: KeyError" in page and "One of the group: ValueError: other" in page
+
+
+def test_page_of_a_recursion_is_no_longer_than_others():
+    try:
+        deep(500)
+    except ZeroDivisionError as error:
+        page = error_page("500 Internal Server Error", error, "GET /", ())
+    assert page.count("<details") < 50
+    assert "calls before" in page
+
+
+def test_page_of_code_without_source_says_so():
+    try:
+        exec(compile("1 / 0", "/nowhere/gone.py", "exec"))
+    except ZeroDivisionError as error:
+        page = error_page("500 Internal Server Error", error, "GET /", ())
+    assert "(no source)" in page
+
+
+def test_nothing_on_the_page_is_markup():
+    page = page_of(ValueError(EVIL), f"GET /{EVIL}", [(EVIL, EVIL)], EVIL)
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;") >= 5
+
+
+def test_names_of_exceptions_and_functions_are_no_markup():
+    kind = type("<b>Kind", (Exception,), {})
+    code = compile("def name(): raise kind()\n", "/<i>file.py", "exec")
+    scope = {"kind": kind}
+    exec(code, scope)
+    scope["name"].__code__ = scope["name"].__code__.replace(co_name="<u>name")
+    try:
+        scope["name"]()
+    except kind as error:
+        page = error_page("500 Internal Server Error", error, "GET /", ())
+    for evil in ("<b>Kind", "<i>file", "<u>name"):
+        assert evil not in page.replace("<b>&lt;", "")
+
+
+def test_page_runs_no_script_and_loads_nothing():
+    page = page_of(ValueError("x"))
+    assert "Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\"" in page
+    assert not re.search(r"\bsrc=|href=|<script|url\(|@import", page)
+
+
+@pytest.mark.parametrize(
+    "name", ["authorization", "Proxy-Authorization", "COOKIE", "x-api-key", "x-auth-token", "x-csrf", "session-id"]
+)
+def test_what_lets_somebody_in_is_masked(name):
+    assert masked([(name, "secret"), ("accept", "*/*")]) == [(name, "\u2022" * 8), ("accept", "*/*")]
+
+
+# As it is answered
+
+
+@pytest.fixture
+async def broken(app, serve):
+    """An application that fails; gives how to ask it in debug mode or not."""
+
+    @app.get("/")
+    async def fail(request):
+        raise ValueError("inner secret")
+
+    @app.get("/known")
+    async def known(request):
+        raise SanicException("told", 500, context={"colour": "<red>"})
+
+    async def ask(accept, path="/", debug=True):
+        fields = f"Host: a\r\nAccept: {accept}\r\nCookie: id=open-sesame\r\nX-Evil: <b>\r\nConnection: close\r\n\r\n"
+        return (await talk(await serve(app, debug=debug), f"GET {path} HTTP/1.1\r\n{fields}".encode())).decode()
+
+    return ask
+
+
+FORMS = ["text/html", "application/json", "text/plain"]
+
+
+@pytest.mark.parametrize("accept", FORMS)
+async def test_debug_tells_source_and_request_but_no_secrets(broken, accept):
+    answer = await broken(accept, "/?q=1")
+    assert answer.startswith("HTTP/1.1 500 ") and f"Content-Type: {accept}" in answer
+    for told in ("inner secret", "ValueError", "test_page.py", "GET /?q=1", "x-evil"):
+        assert told in answer
+    assert "open-sesame" not in answer
+
+
+@pytest.mark.parametrize("accept", FORMS)
+async def test_nothing_is_told_outside_of_debug_mode(broken, accept):
+    answer = await broken(accept, debug=False)
+    assert answer.startswith("HTTP/1.1 500 ") and f"Content-Type: {accept}" in answer
+    for told in ("inner secret", "ValueError", "Traceback", "test_page", "open-sesame", "x-evil"):
+        assert told not in answer
+
+
+async def test_debug_page_tells_the_context_of_an_exception(broken):
+    answer = await broken("text/html", "/known")
+    assert "colour: &lt;red&gt;" in answer
