@@ -1,0 +1,287 @@
+"""Counters, gauges and histograms of an application for Prometheus, right across workers; the extra ``metrics``.
+
+Workers count into files of ``prometheus_client``'s multiprocess mode, whichever is asked adds them up. What the dead
+have counted is kept in one file for each type, so that no sum goes down and no file is left for good.
+"""
+
+import asyncio
+import fcntl
+import os
+import re
+import shutil
+import struct
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from time import monotonic
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from sanicish.answering import name as name_of
+from sanicish.app import Sanic
+from sanicish.blueprints import Blueprint
+from sanicish.constants import HTTP_METHODS
+from sanicish.context import current_request
+from sanicish.exchange import Exchange
+from sanicish.log import logger
+from sanicish.request import Request
+from sanicish.response import HTTPResponse
+from sanicish.server import AsyncioServer
+
+try:
+    from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+    from prometheus_client.exposition import choose_encoder
+    from prometheus_client.mmap_dict import MmapedDict
+    from prometheus_client.multiprocess import MultiProcessCollector
+except ModuleNotFoundError as error:
+    raise ImportError("metrics need prometheus-client: pip install 'sanicish[metrics]'") from error
+
+__all__ = ["metrics"]
+
+_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+_FOLDER = os.environ.get(_VARIABLE)  # of a worker; prometheus_client has looked when it was loaded, and only then
+
+_SECONDS = 1.0  # between two looks at what is open, of a worker whom nobody asks
+
+# A stream may take hours, and so may its rows before the first.
+_DURATIONS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 1800, 7200)
+_FIRST_BYTES = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+Seen = tuple[int, int]
+_NOTHING: Seen = (0, 0)
+
+
+class _Instruments:
+    """What is counted, in one registry."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.exchanges = Counter(
+            "sanicish_exchanges", "Exchanges that ended.", ("route", "method", "status", "outcome"), registry=registry
+        )
+        self.received = Counter("sanicish_received_bytes", "Bytes of request bodies.", ("route",), registry=registry)
+        self.sent = Counter("sanicish_sent_bytes", "Bytes of response bodies.", ("route",), registry=registry)
+        self.durations = Histogram(
+            "sanicish_exchange_duration_seconds",
+            "From the start of the handler to the end of the exchange.",
+            ("route",),
+            buckets=_DURATIONS,
+            registry=registry,
+        )
+        self.first_bytes = Histogram(
+            "sanicish_first_byte_seconds",
+            "From the start of the handler to the head of the answer.",
+            ("route",),
+            buckets=_FIRST_BYTES,
+            registry=registry,
+        )
+
+        def gauge(name: str, told: str) -> Gauge:
+            return Gauge(f"sanicish_{name}", told, registry=registry, multiprocess_mode="livesum")
+
+        self.connections = gauge("connections", "Connections that are open.")
+        self.open_exchanges = gauge("open_exchanges", "Exchanges that are open.")
+        self.open_streams = gauge("open_streams", "Of these, answers that are written piece by piece.")
+
+
+class _Meter:
+    """Counts the exchanges of one application."""
+
+    def __init__(self, app: Sanic, instruments: _Instruments) -> None:
+        self._app = app
+        self._to = instruments
+        self._open: dict[Exchange, Seen] = {}  # and how many bytes of each are counted, in and out
+
+    def begin(self, exchange: Exchange) -> None:
+        """An exchange begins."""
+        exchange.began = monotonic()
+        self._open[exchange] = _NOTHING
+        exchange.on_end = [*(exchange.on_end or ()), self._end]
+
+    def _end(self, exchange: Exchange) -> None:
+        now, to, head = monotonic(), self._to, exchange.head
+        request = current_request.get(None)
+        route = request.route.name if request is not None and request.route is not None else ""
+        method = head.method if head.method in HTTP_METHODS else "other"  # a client may invent any number of them
+        to.exchanges.labels(route, method, exchange.status or "", exchange.outcome).inc()
+        self._count_bytes(route, exchange, self._open.pop(exchange, _NOTHING))
+        to.durations.labels(route).observe(now - exchange.began)
+        if exchange.started:
+            to.first_bytes.labels(route).observe(max(0.0, (exchange.left or now) - exchange.began))
+
+    def _count_bytes(self, route: str, exchange: Exchange, seen: Seen) -> Seen:
+        so_far = exchange.body.received, exchange.bytes_sent
+        for counter, now, before in zip((self._to.received, self._to.sent), so_far, seen, strict=True):
+            if now > before:
+                counter.labels(route).inc(now - before)
+        return so_far
+
+    def look(self) -> None:
+        """Count what is open, and what it has moved so far."""
+        for exchange, seen in self._open.items():
+            if (exchange.body.received, exchange.bytes_sent) != seen:
+                self._open[exchange] = self._count_bytes(name_of(self._app, exchange)[0], exchange, seen)
+        self._to.connections.set(len(self._app.connections))
+        self._to.open_exchanges.set(len(self._open))
+        self._to.open_streams.set(sum(1 for exchange in self._open if exchange.streamed))
+
+    async def look_now_and_then(self) -> None:
+        """For the other workers, who cannot ask this one."""
+        while True:
+            self.look()
+            await asyncio.sleep(_SECONDS)
+
+
+_instruments: WeakKeyDictionary[CollectorRegistry, _Instruments] = WeakKeyDictionary()
+_meters: WeakKeyDictionary[Sanic, _Meter] = WeakKeyDictionary()
+
+
+def _meter(app: Sanic, registry: CollectorRegistry) -> _Meter:
+    """The one that counts for an application, from its first server on."""
+    if app not in _meters:
+        if registry not in _instruments:
+            _instruments[registry] = _Instruments(registry)
+        _meters[app] = _Meter(app, _instruments[registry])
+        app.watchers.append(_meters[app].begin)
+    return _meters[app]
+
+
+def metrics(
+    url_prefix: str = "/metrics",
+    *,
+    port: int | None = None,
+    host: str = "127.0.0.1",
+    registry: CollectorRegistry = REGISTRY,
+    name: str = "metrics",
+) -> Blueprint:
+    """A blueprint that counts the exchanges of its application and tells it: ``app.blueprint(metrics())``.
+
+    They are told at ``url_prefix``, by the application or, with a ``port``, by a server of their own on ``host``. They
+    stand in ``registry`` with whatever else it has; workers tell what all of them have counted in any registry.
+    Raises ``OSError`` at the start if the address cannot be had.
+    """
+    told = Blueprint(name, url_prefix=url_prefix if port is None else None)
+    if port is None:
+        told.add_route(lambda request: _tell(request.app, registry, request), "/", name="tell")
+    else:
+        apart = _Apart(registry, url_prefix, host, port)
+        told.register_listener(apart.start, "before_server_start")
+        told.register_listener(apart.stop, "after_server_stop")
+
+    async def start(app: Sanic) -> None:
+        meter = _meter(app, registry)
+        if _FOLDER is not None:
+            await asyncio.to_thread(_tidy, Path(_FOLDER))
+            app.add_task(meter.look_now_and_then, name="metrics")
+
+    folder = _Folder()
+    told.register_listener(start, "before_server_start")
+    told.register_listener(folder.make, "main_process_start")
+    told.register_listener(folder.remove, "main_process_stop")
+    return told
+
+
+async def _tell(app: Sanic, registry: CollectorRegistry, request: Request) -> HTTPResponse:
+    """What has been counted, in the form that is asked for."""
+    _meter(app, registry).look()
+    encode, content_type = choose_encoder(request.headers.get("accept", ""))
+    body = encode(registry) if _FOLDER is None else await asyncio.to_thread(_sum, Path(_FOLDER), encode)
+    return HTTPResponse(body, content_type=content_type)
+
+
+class _Apart:
+    """A server for nothing but the metrics; all workers listen on its port, and whichever is asked tells of all."""
+
+    def __init__(self, registry: CollectorRegistry, path: str, host: str, port: int) -> None:
+        self._registry = registry
+        self._path = path
+        self._where = host, port
+        self._server: AsyncioServer | None = None
+
+    async def start(self, app: Sanic) -> None:
+        """Listen."""
+        alone = Sanic(f"{app.name} metrics", load_env=False, configure_logging=False, register=False)
+        alone.config.GRACEFUL_SHUTDOWN_TIMEOUT = 0.5
+        alone.add_route(lambda request: _tell(app, self._registry, request), self._path, name="tell")
+        options = {"reuse_port": True} if _FOLDER is not None else None
+        self._server = await alone.create_server(*self._where, access_log=False, asyncio_server_kwargs=options)
+        logger.info("metrics on %s%s", alone.serve_location, self._path)
+
+    async def stop(self, app: Sanic) -> None:
+        """Stop, after the application has."""
+        if self._server is not None:
+            await self._server.close()
+
+
+# Files of workers
+
+
+class _Folder:
+    """Where workers count, made by the process that starts them; a folder of the user's own is left alone."""
+
+    def __init__(self) -> None:
+        self._made = ""
+
+    async def make(self, app: Sanic) -> None:
+        """Before there is a worker."""
+        if _VARIABLE not in os.environ:
+            self._made = os.environ[_VARIABLE] = tempfile.mkdtemp(prefix="sanicish-metrics-")
+
+    async def remove(self, app: Sanic) -> None:
+        """After the last."""
+        if self._made:
+            os.environ.pop(_VARIABLE, None)
+            shutil.rmtree(self._made, ignore_errors=True)
+            self._made = ""
+
+
+def _sum(folder: Path, encode: Callable[[Any], bytes]) -> bytes:
+    """The metrics of all workers, living and dead."""
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, str(folder))  # type: ignore[no-untyped-call]
+    with _locked(folder):
+        _tidy_locked(folder)
+        return encode(registry)
+
+
+def _tidy(folder: Path) -> None:
+    with _locked(folder):
+        _tidy_locked(folder)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Nobody else adds up or tidies meanwhile: what is being moved would be counted twice, or not at all."""
+    with open(folder / "lock", "ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _tidy_locked(folder: Path) -> None:
+    """Add what dead workers have counted to one file for each type; what they had open is no more."""
+    for file in folder.glob("*.db"):
+        found = re.fullmatch(r"(counter|histogram|summary|gauge_live[a-z]*)_(\d+)\.db", file.name)
+        if found is None or _is_alive(int(found[2])):
+            continue
+        if not found[1].startswith("gauge"):
+            try:
+                _add_up(file, folder / f"{found[1]}_dead.db")
+            except (struct.error, RuntimeError) as error:  # it was killed while it made the file
+                logger.warning("what a worker has counted in %s cannot be read: %s", file.name, error)
+        file.unlink()
+
+
+def _add_up(file: Path, total: Path) -> None:
+    sums = MmapedDict(str(total))  # type: ignore[no-untyped-call]
+    try:
+        for key, value, _, _ in MmapedDict.read_all_values_from_file(str(file)):  # type: ignore[no-untyped-call]
+            sums.write_value(key, sums.read_value(key)[0] + value, 0.0)  # type: ignore[no-untyped-call]
+    finally:
+        sums.close()  # type: ignore[no-untyped-call]
+
+
+def _is_alive(pid: int) -> bool:
+    with suppress(OSError):  # there is none, or it is somebody else's by now
+        os.kill(pid, 0)
+        return True
+    return False

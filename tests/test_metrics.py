@@ -1,0 +1,247 @@
+"""Metrics: what is counted, and how it is told."""
+
+import asyncio
+import math
+import os
+
+import pytest
+from prometheus_client import CollectorRegistry, Counter
+from prometheus_client.mmap_dict import MmapedDict
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
+from prometheus_client.parser import text_string_to_metric_families
+
+from sanicish import metrics as room
+from sanicish import stream, text
+from sanicish.metrics import metrics
+from tests.doubles.wire import Wire
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+
+
+@pytest.fixture
+def registry():
+    return CollectorRegistry()
+
+
+def get(target):
+    return GET.replace(b"/", target.encode(), 1)
+
+
+async def ask(address, request):
+    async with Wire(address) as wire:
+        wire.send(request)
+        return await wire.answer()
+
+
+def read(page):
+    """Every sample of a page, by name and labels."""
+    found = {}
+    for family in text_string_to_metric_families(page):
+        for sample in family.samples:
+            found[sample.name, tuple(sorted(sample.labels.items()))] = sample.value
+    return found
+
+
+class Told:
+    """What a page tells."""
+
+    def __init__(self, page):
+        self.samples = read(page)
+
+    def __call__(self, name, **labels):
+        return self.samples.get((f"sanicish_{name}", tuple(sorted(labels.items()))), 0)
+
+
+async def told(address, target="/metrics"):
+    return Told((await ask(address, get(target))).body.decode())
+
+
+async def test_what_is_counted_of_an_exchange(app, serve, registry):
+    app.blueprint(metrics(registry=registry))
+
+    @app.post("/up/<name>", name="up", stream=True)
+    async def up(request, name):
+        await request.stream.read_all()
+        return text("abc", 201)
+
+    address = await serve(app)
+    for name in (b"a", b"b"):
+        await ask(address, b"POST /up/" + name + b" HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello")
+    page = await told(address)
+    assert page("exchanges_total", route="up", method="POST", status="201", outcome="completed") == 2
+    assert page("received_bytes_total", route="up") == 10
+    assert page("sent_bytes_total", route="up") == 6
+    for name in ("exchange_duration_seconds", "first_byte_seconds"):
+        assert page(f"{name}_count", route="up") == page(f"{name}_bucket", route="up", le="+Inf") == 2
+        assert 0 < page(f"{name}_sum", route="up") < 5
+
+
+async def test_a_client_cannot_make_up_series(app, serve, registry):
+    app.blueprint(metrics(registry=registry))
+    address = await serve(app)
+    for target, method in (("/a", b"GET"), ("/b", b"GET"), ("/c", b"PROPFIND"), ("/d", b"MKCOL")):
+        await ask(address, get(target).replace(b"GET", method))
+    page = await told(address)
+    assert page("exchanges_total", route="", method="GET", status="404", outcome="completed") == 2
+    assert page("exchanges_total", route="", method="other", status="404", outcome="completed") == 2
+
+
+async def test_an_outcome_is_counted_as_it_was(app, serve, registry):
+    app.blueprint(metrics(registry=registry))
+    ended = asyncio.Event()
+    app.signal("http.stream.aborted")(lambda **said: ended.set())
+
+    @app.get("/", name="broken")
+    async def broken(request):
+        async def write(response):
+            await response.write("abc")
+            raise ZeroDivisionError
+
+        return stream(write)
+
+    address = await serve(app)
+    async with Wire(address) as wire:
+        wire.send(GET)
+        await wire.rest()
+    await ended.wait()
+    page = await told(address)
+    assert page("exchanges_total", route="broken", method="GET", status="200", outcome="failed") == 1
+
+
+async def test_what_is_open_is_told_while_it_moves_and_counted_once(app, serve, registry):
+    app.blueprint(metrics(registry=registry))
+    go_on = asyncio.Event()
+
+    @app.get("/", name="rows")
+    async def rows(request):
+        yield "abc"
+        await go_on.wait()
+        yield "de"
+
+    address = await serve(app)
+    async with Wire(address) as wire:
+        wire.send(GET)
+        await wire.until(b"abc\r\n")
+        page = await told(address)
+        assert (page("connections"), page("open_exchanges"), page("open_streams")) == (2, 2, 1)
+        assert page("sent_bytes_total", route="rows") == 3
+        go_on.set()
+        await wire.until(b"0\r\n\r\n")
+    page = await told(address)
+    assert (page("connections"), page("open_exchanges"), page("open_streams")) == (1, 1, 0)
+    assert page("sent_bytes_total", route="rows") == 5
+
+
+async def test_the_first_byte_of_a_stream_is_not_its_last(app, serve, registry):
+    app.blueprint(metrics(registry=registry))
+
+    app.get("/", name="whole")(lambda request: text(""))
+
+    @app.get("/rows", name="rows")
+    async def rows(request):
+        yield "a"
+        await asyncio.sleep(0)
+        yield "b"
+
+    address = await serve(app)
+    await ask(address, GET)
+    await ask(address, get("/rows"))
+    page = await told(address)
+    assert 0 < page("first_byte_seconds_sum", route="rows") < page("exchange_duration_seconds_sum", route="rows")
+    assert 0 < page("first_byte_seconds_sum", route="whole") == page("exchange_duration_seconds_sum", route="whole")
+
+
+async def test_openmetrics_is_told_to_who_asks_for_it(app, serve, registry):
+    app.blueprint(metrics(registry=registry))
+    accept = b"Accept: application/openmetrics-text;version=1.0.0\r\n\r\n"
+    answer = await ask(await serve(app), get("/metrics").replace(b"\r\n\r\n", b"\r\n" + accept))
+    assert answer.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
+    assert "sanicish_connections" in {family.name for family in read_openmetrics(answer.body.decode())}
+
+
+async def test_what_else_is_in_the_registry_is_told_too(app, serve, registry):
+    app.blueprint(metrics(registry=registry))
+    Counter("orders", "Orders.", registry=registry).inc(3)
+    assert (await told(await serve(app))).samples["orders_total", ()] == 3
+
+
+async def test_two_places_count_once(app, serve, registry):
+    app.blueprint(metrics(registry=registry))
+    app.blueprint(metrics("/again", registry=registry, name="again"))
+    app.get("/", name="home")(lambda request: text(""))
+    address = await serve(app)
+    await ask(address, GET)
+    page = await told(address, "/again")
+    assert page("exchanges_total", route="home", method="GET", status="200", outcome="completed") == 1
+
+
+async def test_a_port_of_their_own_tells_nothing_else(app, serve, registry, caplog):
+    caplog.set_level("INFO", "sanicish.root")
+    app.blueprint(metrics(port=0, registry=registry))
+    app.get("/", name="home")(lambda request: text(""))
+    address = await serve(app)
+    await ask(address, GET)
+    assert (await ask(address, get("/metrics"))).status == 404
+    (line,) = [record.getMessage() for record in caplog.records if "metrics on " in record.getMessage()]
+    own = ("127.0.0.1", int(line.removesuffix("/metrics").rpartition(":")[2]))
+    page = await told(own)
+    assert page("exchanges_total", route="home", method="GET", status="200", outcome="completed") == 1
+    assert (await ask(own, GET)).status == 404
+
+
+async def test_the_server_on_a_port_of_its_own_stops_with_the_other(app, registry, caplog):
+    caplog.set_level("INFO", "sanicish.root")
+    app.blueprint(metrics(port=0, registry=registry))
+    server = await app.create_server(port=0, access_log=False)
+    line = next(record.getMessage() for record in caplog.records if "metrics on " in record.getMessage())
+    await server.close()
+    with pytest.raises(OSError):
+        await asyncio.open_connection("127.0.0.1", int(line.removesuffix("/metrics").rpartition(":")[2]))
+
+
+# Files of workers
+
+DEAD = 2**22 + 1  # no process has such an id
+
+
+def count(folder, name, values):
+    file = MmapedDict(str(folder / name))
+    for key, value in values.items():
+        file.write_value(key, value, 0.0)
+    file.close()
+
+
+def counted(file):
+    return {key: value for key, value, _, _ in MmapedDict.read_all_values_from_file(str(file))}
+
+
+def test_what_the_dead_have_counted_is_kept_in_one_file(tmp_path):
+    count(tmp_path, f"counter_{DEAD}.db", {"a": 1, "b": 2})
+    count(tmp_path, f"counter_{DEAD + 1}.db", {"b": 3})
+    room._tidy(tmp_path)
+    assert [file.name for file in tmp_path.glob("*.db")] == ["counter_dead.db"]
+    count(tmp_path, f"counter_{DEAD}.db", {"a": 10})
+    room._tidy(tmp_path)
+    assert counted(tmp_path / "counter_dead.db") == {"a": 11, "b": 5}
+
+
+def test_what_the_dead_had_open_is_forgotten(tmp_path):
+    count(tmp_path, f"gauge_livesum_{DEAD}.db", {"a": 1})
+    room._tidy(tmp_path)
+    assert list(tmp_path.glob("*.db")) == []
+
+
+def test_a_file_that_was_not_finished_holds_nobody_up(tmp_path):
+    (tmp_path / f"counter_{DEAD}.db").touch()
+    count(tmp_path, f"histogram_{DEAD}.db", {"a": 1})
+    room._tidy(tmp_path)
+    assert counted(tmp_path / "histogram_dead.db") == {"a": 1}
+    assert not (tmp_path / f"counter_{DEAD}.db").exists()
+
+
+def test_files_of_the_living_and_gauges_of_others_are_left_alone(tmp_path):
+    names = {f"counter_{os.getpid()}.db", f"histogram_{os.getpid()}.db", f"gauge_max_{DEAD}.db"}
+    for name in names:
+        count(tmp_path, name, {"a": math.pi})
+    room._tidy(tmp_path)
+    assert {file.name for file in tmp_path.glob("*.db")} == names
