@@ -109,6 +109,11 @@ def test_modules_of_the_program_itself_are_no_extensions():
     assert read("from sanic_shop import stock", own={"sanic_shop"}) == []
 
 
+def test_a_module_that_is_here_may_lack_a_name():
+    text = "from sanic import helpers, response\nhelpers.import_string('a')\nresponse.text('')\n"
+    assert said(text) == [(1, "fix", "import"), (2, "change", "import")]
+
+
 def test_a_star_cannot_be_looked_up():
     assert said("from sanic.response import *") == [(1, "change", "import")]
 
@@ -316,6 +321,16 @@ def test_converters_are_turned_round():
 
 def test_converters_of_sanic_stay():
     assert said("import sanicish\n@app.get('/a/<id:int>')\nasync def a(request, id): pass\n") == []
+
+
+@pytest.mark.parametrize("path", ["/<name>", "/a/<path:rest>", "/<int:n>/<name>"])
+def test_values_in_paths_stay_decoded(path):
+    text = f"from flask import Flask\n@app.route('{path}', methods=['GET'])\nasync def a(**values): pass\n"
+    assert "methods=['GET'], unquote=True)" in fixed(text)
+
+
+def test_numbers_in_paths_need_no_decoding():
+    assert "unquote" not in fixed("import flask\n@app.route('/<int:n>')\nasync def a(n): pass\n")
 
 
 def test_arguments_of_converters_are_left_to_hands():

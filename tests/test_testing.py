@@ -10,6 +10,7 @@ import trustme
 
 from sanicish.response import HTTPResponse, empty, html, json, raw, redirect, stream, text
 from sanicish.testing import SanicTestClient, TestResponse
+from sanicish.testing.messages import target_of
 
 
 @pytest.fixture
@@ -187,6 +188,18 @@ def test_target_is_sent_as_it_is(client):
 @pytest.mark.parametrize("params", [{"a": "x y", "b": [1, 2]}, [("a", "x y"), ("b", 1), ("b", 2)]])
 def test_params_make_the_query(client, params):
     assert sent(client, params=params)["target"] == "/echo?a=x+y&b=1&b=2"
+
+
+@pytest.mark.parametrize(
+    ("path", "target"), [("/a b", "/a%20b"), ("/é?ö=ü", "/%C3%A9?%C3%B6=%C3%BC"), ("/%20'", "/%20'")]
+)
+def test_what_cannot_stand_in_a_request_line_is_encoded(path, target):
+    assert target_of(path) == target
+
+
+def test_no_path_is_the_root(app):
+    app.add_route(lambda request: text("here"), "/")
+    assert app.test_client.get(gather_request=False).text == "here"
 
 
 def test_params_are_added_to_a_query(client):

@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator
 
 from sanicish.porting.findings import Edit, Finding
-from sanicish.porting.names import FAMILIES, NOTES, Place, place, substitute
+from sanicish.porting.names import FAMILIES, NOTES, Place, is_module, place, substitute
 from sanicish.porting.source import FRAMEWORKS, Source
 
 __all__ = ["RULES"]
@@ -154,4 +154,18 @@ def _by_hand(source: Source, node: ast.Import, alias: ast.alias, uses: list[tupl
     yield source.finding(node, RULE, advice, must=not _tried(source, node))
 
 
-RULES = (from_imports, plain_imports)
+def members_of_modules(source: Source) -> Iterator[Finding]:
+    """``helpers.import_string`` after ``from sanic import helpers``: the module is here, the name is not."""
+    for node in source.nodes:
+        if not isinstance(node, ast.ImportFrom) or node.module not in ("sanic", "sanicish"):
+            continue
+        for alias in node.names:
+            if not is_module(alias.name):
+                continue
+            for name, dotted in _uses(source, alias.asname or alias.name, f"{node.module}.{alias.name}"):
+                member = dotted.removeprefix(f"{node.module}.{alias.name}").partition(".")[2].partition(".")[0]
+                if member and place(f"sanic.{alias.name}", member) is None:
+                    yield source.finding(name, RULE, substitute(f"sanic.{alias.name}", member), call=dotted)
+
+
+RULES = (from_imports, plain_imports, members_of_modules)

@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import inspect
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from sanicish.app import Sanic
@@ -24,6 +25,7 @@ __all__ = [
     "ON_RESPONSE",
     "Place",
     "has_member",
+    "is_module",
     "place",
     "substitute",
     "takes",
@@ -218,6 +220,13 @@ def _has(module: str, name: str) -> bool:
         return importlib.util.find_spec(f"{module}.{name}") is not None
     except ModuleNotFoundError:
         return False
+
+
+def is_module(name: str) -> bool:
+    """Whether this package has a module of that name, and no value that hides it."""
+    hidden = getattr(importlib.import_module("sanicish"), name, None)
+    there = importlib.util.find_spec(f"sanicish.{name}") is not None
+    return there and (hidden is None or isinstance(hidden, ModuleType))
 
 
 def place(module: str, name: str) -> Place | None:

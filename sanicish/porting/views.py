@@ -4,7 +4,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from sanicish.porting.findings import Finding
+from sanicish.porting.findings import Edit, Finding
 from sanicish.porting.source import AnyFunction, Source
 
 __all__ = ["RULES"]
@@ -12,6 +12,7 @@ __all__ = ["RULES"]
 _DECORATORS = frozenset({"route", "get", "post", "put", "patch", "delete", "add_url_rule"})
 _CONVERTER = re.compile(r"<(string|int|float|path|uuid):([A-Za-z_]\w*)>")
 _TYPES = frozenset({"string", "str", "int", "float", "path", "uuid", "number"})
+_TEXT_VALUE = re.compile(r"<(?:(?:string|path):)?[A-Za-z_]\w*>")
 _WITH_ARGUMENTS = re.compile(r"<\w+\([^)]*\):\w+>")
 _OPTIONS = {
     "defaults": "defaults of the function's parameters, and a second route",
@@ -50,6 +51,18 @@ def converters(source: Source) -> Iterator[Finding]:
             edits = [source.replaced(path, _CONVERTER.sub(r"<\2:\1>", written))]
             plain = len(_CONVERTER.findall(written)) == len(turned)
             yield source.finding(path, "path", _CONVERTER.sub(r"<\2:\1>", text), *(edits if plain else ()))
+
+
+def quoted_values(source: Source) -> Iterator[Finding]:
+    """Text in a path is decoded by Flask and Quart, and left as it was sent by Sanic since 21.3, and here."""
+    if not source.frameworks & {"flask", "quart"}:
+        return
+    for call in _routes(source):
+        told = any(keyword.arg in ("unquote", None) for keyword in call.keywords)
+        if not told and _TEXT_VALUE.search(_text(call.args[0])):
+            _, end = source.span([*call.args, *(keyword.value for keyword in call.keywords)][-1])
+            advice = "unquote=True decodes what stands in the path, as Flask and Quart do"
+            yield source.finding(call, "path", advice, Edit(end, end, ", unquote=True"))
 
 
 def options(source: Source) -> Iterator[Finding]:
@@ -108,4 +121,4 @@ def _is_sentence(body: list[ast.expr]) -> bool:
     return not body or (bool(_text(body[0])) and not _is_markup(body[0]))
 
 
-RULES = (converters, options, plain_views, plain_text)
+RULES = (converters, quoted_values, options, plain_views, plain_text)

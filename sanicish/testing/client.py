@@ -77,31 +77,31 @@ class SanicTestClient:
         """The client that streams, for tests in a loop: ``client = app.test_client()`` (Quart's and Flask's call)."""
         return TestClient(self.app, host=self.host, **options)
 
-    def get(self, uri: str, **options: Any) -> Any:
+    def get(self, uri: str = "/", **options: Any) -> Any:
         """Send a GET."""
         return self.request("GET", uri, **options)
 
-    def post(self, uri: str, **options: Any) -> Any:
+    def post(self, uri: str = "/", **options: Any) -> Any:
         """Send a POST."""
         return self.request("POST", uri, **options)
 
-    def put(self, uri: str, **options: Any) -> Any:
+    def put(self, uri: str = "/", **options: Any) -> Any:
         """Send a PUT."""
         return self.request("PUT", uri, **options)
 
-    def patch(self, uri: str, **options: Any) -> Any:
+    def patch(self, uri: str = "/", **options: Any) -> Any:
         """Send a PATCH."""
         return self.request("PATCH", uri, **options)
 
-    def delete(self, uri: str, **options: Any) -> Any:
+    def delete(self, uri: str = "/", **options: Any) -> Any:
         """Send a DELETE."""
         return self.request("DELETE", uri, **options)
 
-    def options(self, uri: str, **options: Any) -> Any:
+    def options(self, uri: str = "/", **options: Any) -> Any:
         """Send an OPTIONS."""
         return self.request("OPTIONS", uri, **options)
 
-    def head(self, uri: str, **options: Any) -> Any:
+    def head(self, uri: str = "/", **options: Any) -> Any:
         """Send a HEAD."""
         return self.request("HEAD", uri, **options)
 

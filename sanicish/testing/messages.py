@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 from uuid import uuid4
 
 from httptools import HttpResponseParser
@@ -184,9 +184,12 @@ def _pairs(given: Pairs) -> Iterable[tuple[str, Any]]:
     return given.items() if isinstance(given, Mapping) else given
 
 
+_VISIBLE = "".join(map(chr, range(0x21, 0x7F)))  # RFC 9110 5.5, VCHAR: all that goes as it is written
+
+
 def target_of(uri: str, params: Pairs | None = None) -> str:
-    """Path and query of an address, as they stand in a request line."""
+    """Path and query of an address, as they stand in a request line; blanks and letters beyond ASCII are encoded."""
     parts = urlsplit(uri)
     target = parts.path or "/"
     query = "&".join(filter(None, (parts.query, urlencode(list(_pairs(params)), doseq=True) if params else "")))
-    return f"{target}?{query}" if query else target
+    return quote(f"{target}?{query}" if query else target, safe=_VISIBLE)
