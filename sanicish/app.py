@@ -385,10 +385,11 @@ class Sanic(Registry):
             logger.warning("nothing is reloaded: auto_reload and reload_dir do nothing yet")
         if stop_event is not None or log_config is not None:
             logger.warning("run() no longer takes stop_event and log_config: call stop(), and Sanic(log_config=...)")
+        if max_requests is not None:
+            self.config.MAX_REQUESTS = max_requests
         self._serving.run(
             _listen(host, port, unix, sock, ssl, backlog, protocol),
             workers=worker_count(workers),
-            max_requests=max_requests,
             single_process=single_process,
             register_sys_signals=register_sys_signals,
             access_log=access_log,

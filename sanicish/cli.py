@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from sanicish import porting
 from sanicish.app import Sanic
 from sanicish.hosted import is_asgi
-from sanicish.server.serve import tls_context
+from sanicish.server.tls import tls_context
 from sanicish.simple import simple_app
 
 __all__ = ["CommandError", "load_app", "main"]

@@ -45,9 +45,18 @@ DEFAULTS: dict[str, Any] = {
     "DRAIN_LIMIT": 65_536,  # unread body swallowed to keep a connection
     "LINGER_TIMEOUT": 2,  # how long a refused sender may go on, so that it sees the answer
     "GRACEFUL_SHUTDOWN_TIMEOUT": 15.0,
+    "DRAIN_DELAY": None,  # how long SIGTERM is told to probes and clients before the listening socket closes
     "GRACEFUL_TCP_CLOSE_TIMEOUT": 5.0,
     "MAX_CONNECTIONS": None,
     "CANCEL_ON_DISCONNECT": True,
+    "UNIX_MODE": 0o666,  # who may connect to a unix socket
+    # processes
+    "START_TIMEOUT": 120,  # until a worker is ready; then it is killed
+    "MAX_REQUESTS": None,  # after which a worker is replaced
+    "MAX_MEMORY": None,  # bytes above which a worker is replaced
+    # probes
+    "HEALTH_PATH": None,  # 200 until the server begins to stop, then 503
+    "READY_PATH": None,  # the same, but 503 until the start is complete
     # proxies
     "FORWARDED_SECRET": None,
     "REAL_IP_HEADER": None,

@@ -473,7 +473,7 @@ def test_first_line_says_where_it_listens(app, caplog, listening):
     app.after_server_start(lambda app: app.stop())
     with caplog.at_level("INFO", "sanicish.root"):
         app.run(sock=listening, register_sys_signals=False)
-    pattern = rf"test on http://127\.0\.0\.1:[1-9][0-9]* \(pid {os.getpid()}, Ctrl-C stops\)"
+    pattern = rf"test on http://127\.0\.0\.1:[1-9][0-9]* \(1 worker, uvloop, pid {os.getpid()}, Ctrl-C stops\)"
     assert re.fullmatch(pattern, caplog.records[0].getMessage())
 
 

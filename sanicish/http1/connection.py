@@ -17,6 +17,7 @@ and errors need no queue: a broken second request cannot be seen before the firs
 | peer ends behind whole requests       | HEAD         | answer all of them, then close                          |
 | peer ends within a body               | -> CLOSED    | its reader gets ``RequestAborted``, after all that came |
 | connection lost                       | -> CLOSED    | readers and writers wake                                |
+| drain                                 |              | the next answer says ``Connection: close``              |
 | shutdown                              |              | the open answer says ``Connection: close``; idle closes |
 """
 
@@ -369,6 +370,14 @@ class Http1Connection:
             self.close()
         else:
             self.exchange.notify("shutdown")
+
+    def drain(self) -> None:
+        """Let the next answer be the last, and say so; one that has begun has promised to keep the connection."""
+        exchange = self.exchange
+        if exchange is not None and exchange.started and exchange.keep_alive:
+            exchange.on_end = [*(exchange.on_end or ()), lambda _: self.call_soon(self.drain)]
+        else:
+            self._closing = True
 
     def close(self) -> None:
         """Close a connection on which nothing is open; what was written still goes out."""

@@ -1,6 +1,7 @@
 """The sockets: asyncio's callbacks, clocks, signals."""
 
+from sanicish.server.embedded import AsyncioServer
 from sanicish.server.protocol import HttpProtocol
-from sanicish.server.serve import AsyncioServer, Server, serve
+from sanicish.server.serve import Server, serve
 
 __all__ = ["AsyncioServer", "HttpProtocol", "Server", "serve"]

@@ -376,6 +376,10 @@ class HttpProtocol(asyncio.Protocol):
         """Finish what is open and close."""
         self.connection.shutdown()
 
+    def drain(self) -> None:
+        """Finish what is open, answer one more request if it comes, and close."""
+        self.connection.drain()
+
     def abort(self) -> None:
         """Close without waiting for anything."""
         self.flow.connection_lost()  # nothing more is written from now on

@@ -4,16 +4,17 @@ It knows nothing of what the application answers.
 """
 
 import os
-import socket
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from sanicish.config import Config
 from sanicish.exchange import Exchange
 from sanicish.log import logger
-from sanicish.server.serve import AsyncioServer, Server, listening, serve, unix_socket
+from sanicish.server.embedded import AsyncioServer
+from sanicish.server.serve import Server, serve
+from sanicish.server.sockets import Listening
 from sanicish.server.supervisor import Link, supervise
+from sanicish.server.systemd import notify, passed_sockets
 
 __all__ = ["Serving", "worker_count"]
 
@@ -39,6 +40,7 @@ class Serving:
     def __init__(self, app: Served) -> None:
         self._app = app
         self.server: Server | None = None
+        self._ask_to_stop: Callable[[], None] = _nobody
         self._stop_asked = False  # before there was a server to be told
 
     @property
@@ -51,7 +53,6 @@ class Serving:
         listen: dict[str, Any],
         *,
         workers: int,
-        max_requests: int | None,
         single_process: bool,
         register_sys_signals: bool,
         access_log: bool | None,
@@ -61,30 +62,31 @@ class Serving:
         app = self._app
         motd = motd and app.config.get("MOTD", True)
         link = Link.inherited()
-        if link is None and (workers > 1 or max_requests) and not single_process:
+        if link is None and listen["sock"] is None:
+            listen["sock"] = passed_sockets() or None
+        replacing = app.config["MAX_REQUESTS"] or app.config["MAX_MEMORY"]
+        if link is None and (workers > 1 or replacing) and not single_process:
             _supervise(app, workers, listen, motd)
             return
 
         def ready(server: Server) -> None:
             self.server = server
+            self._ask_to_stop = server.ask_to_stop
             if link is None and motd:
-                logger.info("%s on %s (pid %d, Ctrl-C stops)", app.name, server.url, os.getpid())
+                _say(app, server.url, 1)
             if self._stop_asked:
                 server.ask_to_stop()
 
-        self.server = None
-        self._stop_asked = False
+        self._forget()
         if link is not None:  # and this is not the main process
-            if listen["sock"] is None or listen["sock"].fileno() != link.listener:
-                listen["sock"] = socket.socket(fileno=link.listener)
-            listen["unix"] = None  # it listens already
-            serve(app, listen, access_log=access_log, on_ready=ready, link=link, max_requests=max_requests)
+            listen["sock"] = link.listeners
+            serve(app, listen, access_log=access_log, on_ready=ready, link=link)
             return
         app.run_in_main_process("main_process_start")
         try:
             serve(app, listen, register_sys_signals=register_sys_signals, access_log=access_log, on_ready=ready)
         finally:
-            self.server = None
+            self._forget()
             app.run_in_main_process("main_process_stop")
 
     async def create(
@@ -107,17 +109,25 @@ class Serving:
                 raise
 
         asyncio_server = AsyncioServer(server, start)
+        self._ask_to_stop = asyncio_server.ask_to_stop
         if at_once:
             await asyncio_server.start_serving()
         return asyncio_server
 
     def stop(self) -> None:
         """Stop gracefully, from any thread, and before it serves."""
-        server = self.server
-        if server is None:
+        if self.server is None:
             self._stop_asked = True
-        elif not server.loop.is_closed():
-            server.loop.call_soon_threadsafe(server.ask_to_stop)
+        elif not self.server.loop.is_closed():
+            self.server.loop.call_soon_threadsafe(self._ask_to_stop)
+
+    def _forget(self) -> None:
+        self.server = None
+        self._stop_asked = False
+
+
+def _nobody() -> None:
+    """Stands for who could be asked to stop, as long as there is nobody."""
 
 
 def _supervise(app: Served, count: int, listen: Mapping[str, Any], motd: bool) -> None:
@@ -125,33 +135,31 @@ def _supervise(app: Served, count: int, listen: Mapping[str, Any], motd: bool) -
 
     Raises ``OSError`` when the address cannot be had, ``SystemExit`` when no worker starts.
     """
-    unix, sock = listen["unix"], listen["sock"]
-    if sock is None:
-        backlog = listen["backlog"]
-        sock = unix_socket(unix, backlog) if unix else listening(listen["host"], listen["port"], backlog)
-    name = sock.getsockname()
-    if isinstance(name, str):
-        url = f"unix:{unix or name}"
-    else:
-        url = f"{'https' if listen['ssl'] else 'http'}://{f'[{name[0]}]' if ':' in name[0] else name[0]}:{name[1]}"
+    config = app.config
+    where = (listen[name] for name in ("host", "port", "unix", "sock"))
+    listening = Listening.on(*where, backlog=listen["backlog"], mode=config["UNIX_MODE"])
 
     def serving() -> None:
+        notify("READY=1")
         if motd:
-            logger.info("%s on %s (%d workers, pid %d, Ctrl-C stops)", app.name, url, count, os.getpid())
+            _say(app, listening.url(tls=listen["ssl"] is not None), count)
 
     # A worker ends by itself within its grace and what handlers may take to end; then it hangs.
-    patience = app.config["GRACEFUL_SHUTDOWN_TIMEOUT"] + app.config["STREAM_CLEANUP_TIMEOUT"] + 5
+    patience = config["GRACEFUL_SHUTDOWN_TIMEOUT"] + config["STREAM_CLEANUP_TIMEOUT"] + (config["DRAIN_DELAY"] or 0) + 5
     app.run_in_main_process("main_process_start")
     try:
-        code = supervise(sock, count, patience, serving)
+        code = supervise(listening.sockets, count, patience, config["START_TIMEOUT"], serving)
     finally:
-        sock.close()
-        if unix:
-            with suppress(FileNotFoundError):
-                os.unlink(unix)
+        listening.close()
         app.run_in_main_process("main_process_stop")
     if code:
         raise SystemExit(code)
+
+
+def _say(app: Served, url: str, workers: int) -> None:
+    loop = "uvloop" if app.config["USE_UVLOOP"] else "asyncio"
+    crew = f"{workers} worker{'s' if workers > 1 else ''}"
+    logger.info("%s on %s (%s, %s, pid %d, Ctrl-C stops)", app.name, url, crew, loop, os.getpid())
 
 
 def worker_count(workers: int | str) -> int:

@@ -1,17 +1,19 @@
 """Worker processes on one listening socket: they run the command of this process again, so a new one has new code.
 
-Between supervisor and worker is a pair of sockets: the worker says that it is ready or spent, and each sees the other
-end by the end of it. Which workers there should be is decided in ``workers``.
+Between supervisor and worker is a pair of sockets, for words of one byte: the worker says that it is ready or spent,
+the supervisor how to leave, and each sees the other end by the end of it. Which workers there should be is decided in
+``workers``.
 """
 
 import os
+import resource
 import selectors
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -22,13 +24,16 @@ __all__ = ["Link", "supervise"]
 
 _VARIABLE = "_SANICISH_WORKER"
 _READY, _SPENT = b"r", b"s"
+_LEAVE, _DRAIN, _FORCE = b"l", b"d", b"f"  # for who is replaced; for all at the end; at once
+
+_MEMORY_PAUSE = 5.0  # seconds between two looks at how much a worker holds
 
 
 class Link:
-    """What a worker has of its supervisor: the socket to listen on, and a line to tell it things."""
+    """What a worker has of its supervisor: the sockets to listen on, and a line to talk."""
 
-    def __init__(self, listener: int, line: socket.socket) -> None:
-        self.listener = listener
+    def __init__(self, listeners: list[socket.socket], line: socket.socket) -> None:
+        self.listeners = listeners
         self.line = line
 
     @classmethod
@@ -37,9 +42,11 @@ class Link:
         said = os.environ.pop(_VARIABLE, None)
         if said is None:
             return None
-        listener, line = (int(number) for number in said.split(","))
-        os.set_inheritable(listener, False)
-        return cls(listener, socket.socket(fileno=line))
+        line, *listeners = (socket.socket(fileno=int(number)) for number in said.split(","))
+        for one in (line, *listeners):
+            one.set_inheritable(False)
+        line.setblocking(False)
+        return cls(listeners, line)
 
     def ready(self) -> None:
         """Connections are accepted."""
@@ -49,62 +56,97 @@ class Link:
         """Please replace me."""
         self._tell(_SPENT)
 
-    def obey(self, server: Any, max_requests: int | None) -> None:
-        """Let a server stop when the supervisor says so or is gone, and ask to be replaced after so many requests."""
+    def obey(self, server: Any) -> None:
+        """Let a server stop as the supervisor says, or when it is gone; ask to be replaced after ``MAX_REQUESTS``, or
+        when the process holds more than ``MAX_MEMORY``."""
         # Ctrl-C reaches every process of a terminal; the supervisor passes it on, and twice would mean at once.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         server.loop.add_signal_handler(signal.SIGTERM, server.ask_to_stop)
+        server.loop.add_reader(self.line, self._listen, server)
+        config = server.app.config
+        if config["MAX_REQUESTS"]:
+            self._count(server, config["MAX_REQUESTS"])
+        if config["MAX_MEMORY"]:
+            self._weigh(server, config["MAX_MEMORY"])
 
-        def orphaned() -> None:  # the supervisor never writes, so that this is its end
+    def _listen(self, server: Any) -> None:
+        try:
+            words = self.line.recv(100)
+        except BlockingIOError:
+            return
+        except OSError:
+            words = b""
+        if not words:
             server.loop.remove_reader(self.line)
+        if _FORCE in words:
             server.asked.set()
+            server.forced.set()
+        elif not server.asked.is_set():
+            server.ask_to_stop(drain=_DRAIN in words)
 
-        server.loop.add_reader(self.line, orphaned)
-        if max_requests:
-            answer = server.handler
-            left = max_requests
+    def _count(self, server: Any, max_requests: int) -> None:
+        answer = server.handler
+        left = max_requests
 
-            def counting(exchange: Any) -> Any:
-                nonlocal left
-                left -= 1
-                if left <= 0 and not left % max_requests:  # asked again, should its successor not have started
-                    self.spent()
-                return answer(exchange)
+        def counting(exchange: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left <= 0 and not left % max_requests:  # asked again, should its successor not have started
+                self.spent()
+            return answer(exchange)
 
-            server.handler = counting
+        server.handler = counting
+
+    def _weigh(self, server: Any, max_memory: int) -> None:
+        if memory() > max_memory:
+            self.spent()
+        server.loop.call_later(_MEMORY_PAUSE, self._weigh, server, max_memory)
 
     def _tell(self, word: bytes) -> None:
         with suppress(OSError):  # the supervisor is gone, which the line tells by its end
             self.line.send(word)
 
 
+def memory() -> int:
+    """Bytes that this process holds now; where the system does not tell, the most it ever held."""
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[1]) * resource.getpagesize()
+    except OSError:
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return most if sys.platform == "darwin" else most * 1024
+
+
 class _Processes:
     """The processes of the workers, and their lines."""
 
-    def __init__(self, listener: socket.socket, selector: selectors.BaseSelector) -> None:
-        self._listener = listener
+    def __init__(self, listeners: Iterable[socket.socket], selector: selectors.BaseSelector) -> None:
+        self._listeners = [one.fileno() for one in listeners]
         self._selector = selector
+        self.farewell = _LEAVE
         self._running: dict[Worker, tuple[subprocess.Popen[bytes], socket.socket]] = {}
 
     def start(self, worker: Worker) -> None:
         ours, theirs = socket.socketpair()
-        listener = self._listener.fileno()
         with theirs:
+            passed = (theirs.fileno(), *self._listeners)
             process = subprocess.Popen(
                 [sys.executable, *sys.orig_argv[1:]],
-                pass_fds=(listener, theirs.fileno()),
-                env={**os.environ, _VARIABLE: f"{listener},{theirs.fileno()}"},
+                pass_fds=passed,
+                env={**os.environ, _VARIABLE: ",".join(map(str, passed))},
             )
         ours.setblocking(False)
         self._running[worker] = process, ours
         self._selector.register(ours, selectors.EVENT_READ, worker)
 
     def leave(self, worker: Worker) -> None:
-        self._running[worker][0].send_signal(signal.SIGTERM)
+        with suppress(OSError):  # it is gone, or so stuck that only killing will help
+            self._running[worker][1].send(self.farewell)
 
     def kill(self, worker: Worker) -> None:
-        error_logger.error("worker %d did not end in time; it is killed", self._running[worker][0].pid)
+        what = "end" if worker.ready else "become ready"
+        error_logger.error("worker %d did not %s in time; it is killed", self._running[worker][0].pid, what)
         self._running[worker][0].kill()
 
     def read(self, worker: Worker) -> bytes:
@@ -126,15 +168,22 @@ class _Processes:
         return process.pid, code
 
 
-def supervise(listener: socket.socket, size: int, patience: float, on_serving: Callable[[], None]) -> int:
+def supervise(
+    listeners: Iterable[socket.socket],
+    size: int,
+    patience: float,
+    start_limit: float | None,
+    on_serving: Callable[[], None],
+) -> int:
     """Keep ``size`` workers until SIGINT or SIGTERM; gives the exit code.
 
-    SIGHUP renews them one by one. One that leaves has ``patience`` seconds. Must run in the main thread.
+    SIGHUP renews them one by one. One that leaves has ``patience`` seconds, one that starts ``start_limit``. Must run
+    in the main thread.
     """
     with selectors.DefaultSelector() as selector, _signals() as woken:
         selector.register(woken, selectors.EVENT_READ, None)
-        processes = _Processes(listener, selector)
-        crew = Crew(size, processes.start, processes.leave, processes.kill, patience)
+        processes = _Processes(listeners, selector)
+        crew = Crew(size, processes.start, processes.leave, processes.kill, patience, start_limit)
         crew.begin(time.monotonic())
         told = False
         while not crew.done:
@@ -142,7 +191,7 @@ def supervise(listener: socket.socket, size: int, patience: float, on_serving: C
             events = selector.select(None if due is None else max(0.0, due - time.monotonic()))
             for key, _ in events:
                 if key.data is None:
-                    _take_signals(crew, woken.recv(100))
+                    _take_signals(crew, processes, woken.recv(100))
                 else:
                     _listen_to(crew, processes, key.data)
             crew.tick(time.monotonic())
@@ -152,12 +201,13 @@ def supervise(listener: socket.socket, size: int, patience: float, on_serving: C
     return 1 if crew.failed else 0
 
 
-def _take_signals(crew: Crew, numbers: bytes) -> None:
+def _take_signals(crew: Crew, processes: _Processes, numbers: bytes) -> None:
     for number in numbers:
         if number == signal.SIGHUP:
             logger.info("renewing the workers, one by one")
             crew.renew(time.monotonic())
         elif number in (signal.SIGINT, signal.SIGTERM):
+            processes.farewell = _FORCE if crew.stopping else _DRAIN if number == signal.SIGTERM else _LEAVE
             crew.stop(time.monotonic())
 
 
@@ -170,7 +220,7 @@ def _listen_to(crew: Crew, processes: _Processes, worker: Worker) -> None:
         crew.spent(worker, now)
     if not words:
         pid, code = processes.forget(worker)
-        if worker.kill_at is None and not crew.stopping:
+        if not worker.killed and worker.kill_at is None and not crew.stopping:
             error_logger.error("worker %d ended by itself (%s)", pid, f"signal {-code}" if code < 0 else f"exit {code}")
         crew.gone(worker, now)
 

@@ -22,6 +22,7 @@ class Worker:
     ready: bool = False
     spent: bool = False  # it asked to be replaced
     kill_at: float | None = None  # it was told to leave
+    killed: bool = False
 
 
 @dataclass(eq=False)
@@ -42,10 +43,12 @@ class Crew:
         leave: Callable[[Worker], None],
         kill: Callable[[Worker], None],
         patience: float,
+        start_limit: float | None = None,
     ) -> None:
         self._slots = [_Slot() for _ in range(size)]
         self._start, self._leave, self._kill = start, leave, kill
         self._patience = patience
+        self._start_limit = start_limit
         self._generation = 0
         self._leaving: set[Worker] = set()
         self._ever_ready = False
@@ -126,15 +129,24 @@ class Crew:
             if slot.start_at is not None and slot.start_at <= now:
                 slot.start_at = None
                 slot.current = self._new(number, now)
-        for worker in self._leaving:
-            if worker.kill_at is not None and worker.kill_at <= now:
-                worker.kill_at = None
+        for worker in self.living:
+            deadline = self._deadline(worker)
+            if deadline is not None and deadline <= now:
+                worker.kill_at, worker.killed = None, True
                 self._kill(worker)
 
     def due(self) -> float | None:
         """When ``tick`` has something to do."""
-        times = [slot.start_at for slot in self._slots] + [worker.kill_at for worker in self._leaving]
+        times = [slot.start_at for slot in self._slots] + [self._deadline(worker) for worker in self.living]
         return min((time for time in times if time is not None), default=None)
+
+    def _deadline(self, worker: Worker) -> float | None:
+        """When it will have had time enough, to end or to become ready."""
+        if worker.killed:
+            return None
+        if worker.kill_at is None and not worker.ready and self._start_limit is not None:
+            return worker.started + self._start_limit
+        return worker.kill_at
 
     def _new(self, number: int, now: float) -> Worker:
         worker = Worker(number, self._generation, now)

@@ -16,7 +16,8 @@ import trustme
 from sanicish.config import Config
 from sanicish.exceptions import ServerError
 from sanicish.server import AsyncioServer, Server
-from sanicish.server.serve import new_loop, tls_context
+from sanicish.server.serve import new_loop
+from sanicish.server.tls import tls_context
 from tests.cases.requests import head
 from tests.doubles.clock import settle
 from tests.doubles.threaded import Threaded
@@ -227,6 +228,41 @@ async def test_a_refusal_over_tls_arrives_although_the_client_still_sends(start,
         assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200 OK")
 
 
+def issue(paths, authority):
+    """A new certificate in the same files."""
+    issued = authority.issue_cert("localhost")
+    issued.private_key_pem.write_to_path(paths["key"])
+    issued.cert_chain_pems[0].write_to_path(paths["cert"])
+
+
+async def shown_certificate(server, authority):
+    async with tls_client(server, authority) as (_, writer):
+        return writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+
+
+async def test_new_handshakes_take_a_renewed_certificate_and_open_connections_go_on(start, certificate):
+    authority, paths = certificate
+    server = await start(Application(), ssl=paths)
+    before = await shown_certificate(server, authority)
+    async with tls_client(server, authority) as (reader, writer):
+        issue(paths, authority)
+        server.renew_certificate()
+        writer.write(GET)
+        assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200 OK")
+    assert await shown_certificate(server, authority) != before
+
+
+async def test_certificate_of_no_use_changes_nothing(start, certificate, caplog):
+    authority, paths = certificate
+    server = await start(Application(), ssl=paths)
+    before = await shown_certificate(server, authority)
+    with open(paths["key"], "wb") as key:
+        key.write(trustme.CA().issue_cert("localhost").private_key_pem.bytes())
+    server.renew_certificate()
+    assert "the certificate is not renewed" in caplog.text
+    assert await shown_certificate(server, authority) == before
+
+
 # Too many
 
 
@@ -399,6 +435,7 @@ def in_loop(app):
 
     async def begin():
         await app.run_listeners("before_server_start")
+        await asyncio.sleep(0)
         await server.start(port=0)
         await app.run_listeners("after_server_start")
 

@@ -8,9 +8,9 @@ from sanicish.server.workers import Crew
 class Scene:
     """A crew, and what it asked for."""
 
-    def __init__(self, size=2):
+    def __init__(self, size=2, start_limit=None):
         self.started, self.left, self.killed = [], [], []
-        self.crew = Crew(size, self.started.append, self.left.append, self.killed.append, 20.0)
+        self.crew = Crew(size, self.started.append, self.left.append, self.killed.append, 20.0, start_limit)
         self.crew.begin(0.0)
 
     def all_ready(self, now=1.0):
@@ -91,3 +91,27 @@ def test_one_that_does_not_leave_in_time_is_killed(scene):
     assert scene.killed == [scene.started[1]]
     scene.crew.gone(scene.started[1], 30.1)
     assert scene.crew.done
+
+
+def test_one_that_never_becomes_ready_is_killed_and_the_old_one_stays():
+    scene = Scene(start_limit=30.0)
+    scene.all_ready()
+    scene.crew.renew(10.0)
+    coming = scene.started[2]
+    assert scene.crew.due() == 40.0
+    scene.crew.tick(39.9)
+    assert scene.killed == []
+    scene.crew.tick(40.0)
+    scene.crew.tick(41.0)
+    assert scene.killed == [coming] and scene.crew.due() is None
+    scene.crew.gone(coming, 41.0)
+    assert scene.left == [] and scene.crew.serving
+    scene.crew.renew(50.0)
+    assert len(scene.started) == 4, "the next renewal is not blocked"
+
+
+def test_one_that_is_ready_in_time_is_not_killed():
+    scene = Scene(start_limit=30.0)
+    scene.all_ready()
+    scene.crew.tick(1000.0)
+    assert scene.killed == []

@@ -1,0 +1,108 @@
+"""A server inside a loop of the caller's: what ``app.create_server`` returns, with Sanic's names."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from socket import socket
+from typing import Any
+
+from sanicish.server.protocol import HttpProtocol
+from sanicish.server.serve import Server
+
+__all__ = ["AsyncioServer"]
+
+
+class _Nothing:
+    """What is left to wait for when all is done already; unlike a coroutine it does not mind to be forgotten."""
+
+    def __await__(self) -> Iterator[None]:
+        return iter(())
+
+
+class AsyncioServer:
+    """What ``app.create_server`` returns: a server inside a loop of the caller's."""
+
+    def __init__(self, server: Server, start: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self.server = server
+        self._start = start
+        self._serving = False
+        self._changing = asyncio.Lock()  # who closes while it starts waits until it has
+        self._stopping: asyncio.Task[None] | None = None
+
+    @property
+    def connections(self) -> set[HttpProtocol]:
+        """The connections that are open."""
+        return self.server.connections
+
+    @property
+    def sockets(self) -> tuple[socket, ...]:
+        """The sockets that are listened on."""
+        return self.server.sockets
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on."""
+        return self.server.port
+
+    def is_serving(self) -> bool:
+        """Whether connections are accepted."""
+        return self._serving and not self.server.stopping
+
+    def startup(self) -> "_Nothing":
+        """Part of Sanic's calling order, awaited or not; the listeners run by themselves."""
+        return _Nothing()
+
+    before_start = after_start = before_stop = after_stop = startup
+
+    async def start_serving(self) -> None:
+        """Run the start listeners and accept connections."""
+        async with self._changing:
+            if not self._serving:
+                await self._start()
+                self.server.ready = True
+                if self.server.asked.is_set():  # by a listener
+                    self.close()
+                self._serving = True
+
+    async def serve_forever(self) -> None:
+        """Serve until ``close``, ``app.stop`` or until cancelled; then stop."""
+        await self.start_serving()
+        try:
+            await self.server.asked.wait()
+        finally:
+            await self.close()
+
+    async def _stop(self) -> None:
+        self.server.asked.set()
+        async with self._changing:
+            self.server.accept_no_more()
+            await self.server.app.run_listeners("before_server_stop")
+            await self.server.stop()
+            await self.server.app.run_listeners("after_server_stop")
+
+    def ask_to_stop(self) -> None:
+        """Stop, at once or when the start is complete."""
+        self.server.asked.set()
+        if self._serving:
+            self.close()
+
+    def close(self) -> asyncio.Task[None]:
+        """Begin to stop, unless that has begun; ``wait_closed`` waits for the end."""
+        if self._stopping is None:
+            self._stopping = self.server.loop.create_task(self._stop())
+        return self._stopping
+
+    async def wait_closed(self) -> None:
+        """Wait until everything is closed."""
+        await self.server.wait_stopped()
+        if self._stopping is not None:
+            await asyncio.shield(self._stopping)
+
+    async def __aenter__(self) -> "AsyncioServer":
+        await self.start_serving()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.close()
+
+    def __await__(self) -> Any:
+        return self.start_serving().__await__()
