@@ -8,7 +8,7 @@ gives the loop away after a slice of time, because a fast client would otherwise
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable, Generator, Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import Any
@@ -44,6 +44,32 @@ class _Stop:
 
 
 STOP: Awaitable[None] = _Stop()
+
+
+def wake_at_once(waiter: asyncio.Future[None]) -> None:
+    """Complete a future and let the task that waits for it go on now, not in the next turn of the loop.
+
+    So a body is read while it is in the cache, and the socket need not be told to wait. Inside of a task no other can
+    go on: then it does so in the next turn, as always.
+    """
+    loop = waiter.get_loop()
+    callbacks: Sequence[Any] = getattr(waiter, "_callbacks", None) or ()
+    if len(callbacks) != 1:
+        waiter.set_result(None)
+        return
+    ((resume, context),) = callbacks
+    waiter.remove_done_callback(resume)
+    waiter.set_result(None)
+    try:
+        context.run(resume, waiter)
+    except RuntimeError:  # a task runs, and nothing has happened yet
+        loop.call_soon(resume, waiter, context=context)
+    except (SystemExit, KeyboardInterrupt) as error:  # are for the loop, not for the transport that called
+        loop.call_soon(_throw, error)
+
+
+def _throw(error: BaseException) -> None:
+    raise error
 
 
 class FlowControl:

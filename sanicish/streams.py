@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 from sanicish.exceptions import BadRequest, PayloadTooLarge, StreamBusy
+from sanicish.flow import wake_at_once
 from sanicish.headers import Headers
 from sanicish.parts import Part, read_parts
 from sanicish.reading import Saved, read_json_lines, read_lines, read_text, save
@@ -104,8 +105,8 @@ class RequestStream:
 
     # What the connection does
 
-    def feed(self, data: bytes) -> None:
-        """Take the next piece."""
+    def put(self, data: bytes) -> None:
+        """Take the next piece; ``deliver`` tells of it."""
         size = len(data)
         self.received += size
         if self._discarding or self._error is not None:
@@ -122,17 +123,32 @@ class RequestStream:
             self._gathered = bytearray(data)
         else:
             self._gathered += data
-        if self._waiter is not None:
-            self._wake()  # and it takes this piece in the same turn of the loop: no reason to stop and start again
-        elif self._size > self._high and not self._holding and self._brakes is not None:
+
+    def end(self) -> None:
+        """The message is complete; ``deliver`` tells of it."""
+        if self._error is None:
+            self._ended = True
+
+    def deliver(self) -> None:
+        """Let the reader have what was put, at once if that can be; if more is left than the mark allows, hold."""
+        waiter = self._waiter
+        if waiter is not None and (self._size or self._ended):
+            self._waiter = None
+            if not waiter.done():
+                wake_at_once(waiter)
+        if self._size > self._high and not self._holding and self._brakes is not None and self._waiter is None:
             self._holding = True
             self._brakes.hold(self._hold)
 
+    def feed(self, data: bytes) -> None:
+        """Take the next piece and tell of it."""
+        self.put(data)
+        self.deliver()
+
     def feed_eof(self) -> None:
-        """The message is complete."""
-        if self._error is None:
-            self._ended = True
-            self._wake()
+        """The message is complete, and whoever waits is told."""
+        self.end()
+        self.deliver()
 
     def fail(self, error: Exception) -> None:
         """The message will never be complete; the reader is told after what has come."""

@@ -1,12 +1,14 @@
 """Stop and go, both ways."""
 
 import asyncio
+from contextvars import ContextVar
 from time import monotonic
 
 import pytest
 
 from sanicish.exceptions import ClientDisconnected
-from sanicish.flow import HOLD_BODY, HOLD_PIPELINE, READY, STOP, FlowControl
+from sanicish.flow import HOLD_BODY, HOLD_PIPELINE, READY, STOP, FlowControl, wake_at_once
+from tests.doubles.loop import called_by_the_loop
 from tests.doubles.transport import MemoryTransport
 
 
@@ -210,3 +212,89 @@ def test_ready_is_done_at_once_as_often_as_one_likes():
 def test_stop_ends_the_handler():
     with pytest.raises(asyncio.CancelledError):
         step(STOP)
+
+
+# Waking at once
+
+
+async def waiting(coroutine):
+    """A task that has come to where it waits."""
+    task = asyncio.create_task(coroutine)
+    await asyncio.sleep(0)
+    return task
+
+
+async def test_a_task_goes_on_before_the_call_that_wakes_it_returns():
+    waiter, told = asyncio.get_running_loop().create_future(), []
+
+    async def wait():
+        await waiter
+        told.append(asyncio.current_task())
+
+    def wake():
+        wake_at_once(waiter)
+        return list(told)
+
+    task = await waiting(wait())
+    assert await called_by_the_loop(wake) == [task]
+    await task
+
+
+async def test_a_task_that_is_woken_keeps_its_context():
+    waiter, variable = asyncio.get_running_loop().create_future(), ContextVar("variable", default="loop")
+
+    async def wait():
+        variable.set("task")
+        await waiter
+        return variable.get()
+
+    task = await waiting(wait())
+    await called_by_the_loop(lambda: wake_at_once(waiter))
+    assert (await task, variable.get()) == ("task", "loop")
+
+
+async def test_inside_of_a_task_another_goes_on_in_the_next_turn():
+    waiter = asyncio.get_running_loop().create_future()
+    task = await waiting(asyncio.wait_for(waiter, 5))
+    wake_at_once(waiter)
+    assert not task.done()
+    await task
+
+
+async def test_several_that_wait_for_one_future_all_go_on():
+    waiter = asyncio.get_running_loop().create_future()
+    tasks = [await waiting(asyncio.wait([waiter])) for _ in range(2)]
+    await called_by_the_loop(lambda: wake_at_once(waiter))
+    await asyncio.gather(*tasks)
+
+
+async def test_what_a_woken_task_raises_is_its_own():
+    waiter = asyncio.get_running_loop().create_future()
+
+    async def wait():
+        await waiter
+        raise RuntimeError("of the task")
+
+    task = await waiting(wait())
+    await called_by_the_loop(lambda: wake_at_once(waiter))
+    with pytest.raises(RuntimeError, match="of the task"):
+        await task
+
+
+def test_an_exit_in_a_woken_task_ends_the_loop_and_not_the_caller():
+    returned = []
+
+    async def main():
+        waiter = asyncio.get_running_loop().create_future()
+
+        async def leave():
+            await waiter
+            raise SystemExit(3)
+
+        await waiting(leave())
+        await called_by_the_loop(lambda: returned.append(wake_at_once(waiter)))
+        await asyncio.Event().wait()
+
+    with pytest.raises(SystemExit, match="3"):
+        asyncio.run(main())
+    assert returned == [None]

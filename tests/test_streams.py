@@ -6,6 +6,7 @@ import pytest
 
 from sanicish.exceptions import BadRequest, PayloadTooLarge, RequestAborted, StreamBusy
 from sanicish.streams import EMPTY, RequestStream, StreamBuffer
+from tests.doubles.loop import called_by_the_loop
 
 HOLD = 4
 
@@ -487,3 +488,27 @@ def test_the_empty_body_shares_no_trailers():
 
 def test_its_old_name():
     assert StreamBuffer is RequestStream
+
+
+async def test_a_reader_has_what_came_in_one_read_before_reading_is_stopped():
+    """So a body that is read as it comes never stops and starts the socket."""
+    brakes, got = Brakes(), []
+    body = stream(end=False, brakes=brakes, hold=HOLD, high=100)
+
+    async def read():
+        async for piece in body:
+            got.append(len(piece))  # noqa: PERF401 - as they come
+
+    task = asyncio.create_task(read())
+    await asyncio.sleep(0)
+
+    def one_read():
+        for _ in range(4):
+            body.put(b"x" * 3000)
+        body.deliver()
+        return len(got)
+
+    assert await called_by_the_loop(one_read) == 4
+    assert brakes.told == []
+    body.feed_eof()
+    await task

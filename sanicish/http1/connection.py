@@ -188,6 +188,8 @@ class Http1Connection:
             self._feeding = False
         if self._fresh:
             self._start()
+        if self._body is not EMPTY:
+            self._body.deliver()
         elif self._lingering:
             self._to_drain -= size
             if self._to_drain < 0:
@@ -229,7 +231,7 @@ class Http1Connection:
 
     def on_data(self, data: bytes) -> None:
         if self.exchange is not None:
-            self._body.feed(data)
+            self._body.put(data)
         else:
             self._to_drain -= len(data)
             if self._to_drain < 0 and self._reading is not CLOSED:
@@ -245,7 +247,7 @@ class Http1Connection:
             return
         if trailers:
             self._body.trailers = Headers.from_raw(trailers)
-        self._body.feed_eof()
+        self._body.end()
 
     def _on_wanted(self) -> None:
         assert self.exchange is not None, "the body of an answered exchange has failed"
