@@ -147,7 +147,23 @@ def _made_anew(app: Any, env: Any, added: Any, changed: Any, removed: Any) -> se
     return {"index", "reference/settings", "reference/command", *OF_ROOT} & env.found_docs
 
 
+def _signature(app: Any, what: str, name: str, thing: Any, options: Any, given: str, returns: Any) -> Any:
+    """An exception that is made like the one above it need not say how once more."""
+    return ("", None) if what == "exception" and given and "__init__" not in vars(thing) else None
+
+
+def _breakable(app: Any, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
+    """Let long names break behind their signs, for narrow columns."""
+    context["body"] = re.sub(
+        r'(?<=<span class="pre">)[^<]{12,}',
+        lambda name: re.sub(r"(?<=\w[_./(=])(?=\w)", "<wbr>", name[0]),
+        context.get("body", ""),
+    )
+
+
 def setup(app: Any) -> None:
     """Called by Sphinx."""
     app.connect("env-get-outdated", _made_anew)
     app.connect("source-read", _source)
+    app.connect("autodoc-process-signature", _signature)
+    app.connect("html-page-context", _breakable)

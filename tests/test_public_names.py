@@ -1,6 +1,7 @@
 """The names people import, where they import them from; and that every module can be imported alone."""
 
 import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -122,3 +123,14 @@ def test_import_of_the_face_does_not_pay_for_the_database():
     code = "import sys, sanicish; print([m for m in ('asyncpg', 'jinja2', 'pytest') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], check=True, timeout=30, capture_output=True, text=True)
     assert done.stdout == "[]\n"
+
+
+def test_every_public_name_is_in_the_reference():
+    reference = ROOT.parent / "docs" / "reference"
+    told = {
+        name
+        for page in reference.glob("*.md")
+        for name in re.findall(r":: sanicish\S*\.(\w+)$", page.read_text(), re.M)
+    }
+    values = {"__version__", "Sanicish", "request"}  # told in words
+    assert set(sanicish.__all__) - values <= told
