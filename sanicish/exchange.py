@@ -19,7 +19,7 @@ from sanicish.headers import Headers
 from sanicish.log import error_logger
 from sanicish.streams import RequestStream
 
-__all__ = ["ConnInfo", "Exchange", "Handler", "Notice", "Outcome", "RequestHead"]
+__all__ = ["ConnInfo", "Exchange", "Handler", "Notice", "Outcome", "RequestHead", "WrappedExchange"]
 
 
 class Outcome(StrEnum):
@@ -283,6 +283,74 @@ class Exchange(ABC):
     @abstractmethod
     def abort(self, outcome: Outcome = Outcome.FAILED) -> None:
         """Stop without an end, so that what was sent cannot be taken for whole."""
+
+
+class WrappedExchange(Exchange):
+    """An exchange around another one: what it does not change itself, the other one does and knows."""
+
+    __slots__ = ("inner",)
+
+    def __init__(self, inner: Exchange) -> None:
+        self.inner = inner
+
+    def notify(self, notice: Notice) -> None:
+        """It has happened: tell those who asked, once."""
+        self.inner.notify(notice)
+
+    def has(self, notice: Notice) -> bool:
+        """Whether the client has left, or the server is about to stop."""
+        return self.inner.has(notice)
+
+    @property
+    def congested(self) -> bool:
+        """Whether the client is behind: more waits for it than should, or it is gone."""
+        return self.inner.congested
+
+    @property
+    def unsent(self) -> int:
+        """Bytes of the answer that wait in memory for the client."""
+        return self.inner.unsent
+
+    @property
+    def bodiless(self) -> bool:
+        """Whether the answer that was started has no body whatever is written (HEAD, 204, 304)."""
+        return self.inner.bodiless
+
+    def start(self, status: int, headers: Headers | None, content_type: str | None, chunked: bool | None) -> None:
+        """Choose the framing and hold the head until there is something to send with it."""
+        self.inner.start(status, headers, content_type, chunked)
+
+    def write(self, data: bytes) -> Awaitable[None]:
+        """Frame and send."""
+        return self.inner.write(data)
+
+    async def send_file(self, descriptor: int, offset: int, count: int) -> None:
+        """Write ``count`` bytes of an open file."""
+        await self.inner.send_file(descriptor, offset, count)
+
+    def flush(self) -> Awaitable[None]:
+        """Let everything that was written leave now."""
+        return self.inner.flush()
+
+    def finish(self) -> Awaitable[None]:
+        """End the body."""
+        return self.inner.finish()
+
+    def send_whole(self, status: int, headers: Headers | None, content_type: str | None, body: bytes) -> None:
+        """A complete answer in one call."""
+        self.inner.send_whole(status, headers, content_type, body)
+
+    def abort(self, outcome: Outcome = Outcome.FAILED) -> None:
+        """Stop without an end."""
+        self.inner.abort(outcome)
+
+
+def _of_inner(name: str) -> property:
+    return property(lambda self: getattr(self.inner, name), lambda self, value: setattr(self.inner, name, value))
+
+
+for _name in Exchange.__slots__:
+    setattr(WrappedExchange, _name, _of_inner(_name))
 
 
 Handler = Callable[[Exchange], Awaitable[None]]

@@ -5,8 +5,7 @@ from typing import Any
 
 from sanicish.debug.lessons import Lesson, Lessons
 from sanicish.debug.places import Place, called_from
-from sanicish.exchange import Exchange, Notice, Outcome
-from sanicish.headers import Headers
+from sanicish.exchange import Exchange, WrappedExchange
 
 __all__ = ["WatchedExchange"]
 
@@ -27,13 +26,13 @@ class _Awaited:
         return self._done.__await__()
 
 
-class WatchedExchange(Exchange):
-    """Passes everything on to another exchange."""
+class WatchedExchange(WrappedExchange):
+    """Looks at writes, and passes everything on."""
 
-    __slots__ = ("_awaited", "_enough", "_exchange", "_lessons", "_limit", "_place", "_unawaited", "_writes")
+    __slots__ = ("_awaited", "_enough", "_lessons", "_limit", "_place", "_unawaited", "_writes")
 
     def __init__(self, exchange: Exchange, lessons: Lessons, enough: int, limit: int) -> None:
-        self._exchange = exchange
+        super().__init__(exchange)
         self._lessons = lessons
         self._enough = enough  # bytes that fit into the buffer, so that no write has to wait
         self._limit = limit  # bytes that may wait for the client
@@ -50,63 +49,17 @@ class WatchedExchange(Exchange):
         self._awaited = True
 
     def write(self, data: bytes) -> Awaitable[None]:
-        done = self._exchange.write(data)
+        done = self.inner.write(data)
         place = called_from("streaming.py", "events.py")
         if place is None:  # it was ourselves, and we know
             return done
         self._place = place
         self._writes += 1
         self._unawaited += len(data)
-        unsent = self._exchange.unsent
+        unsent = self.inner.unsent
         if unsent > self._limit / 2:
             self._lessons.tell(Lesson.NEARLY_FULL, place, unsent, self._limit)
         return _Awaited(done, self._note_awaited)
 
     def flush(self) -> Awaitable[None]:
-        return _Awaited(self._exchange.flush(), self._note_awaited)
-
-    # Everything else as it is
-
-    def has(self, notice: Notice) -> bool:
-        return self._exchange.has(notice)
-
-    @property
-    def congested(self) -> bool:
-        return self._exchange.congested
-
-    @property
-    def unsent(self) -> int:
-        return self._exchange.unsent
-
-    @property
-    def bodiless(self) -> bool:
-        return self._exchange.bodiless
-
-    def start(self, status: int, headers: Headers | None, content_type: str | None, chunked: bool | None) -> None:
-        self._exchange.start(status, headers, content_type, chunked)
-
-    async def send_file(self, descriptor: int, offset: int, count: int) -> None:
-        await self._exchange.send_file(descriptor, offset, count)
-
-    def finish(self) -> Awaitable[None]:
-        return self._exchange.finish()
-
-    def send_whole(self, status: int, headers: Headers | None, content_type: str | None, body: bytes) -> None:
-        self._exchange.send_whole(status, headers, content_type, body)
-
-    def abort(self, outcome: Outcome = Outcome.FAILED) -> None:
-        self._exchange.abort(outcome)
-
-
-def _passed_on(name: str) -> Any:
-    def get(self: WatchedExchange) -> Any:
-        return getattr(self._exchange, name)
-
-    def set(self: WatchedExchange, value: Any) -> None:
-        setattr(self._exchange, name, value)
-
-    return property(get, set)
-
-
-for _name in Exchange.__slots__:  # what an exchange remembers, the other one does
-    setattr(WatchedExchange, _name, _passed_on(_name))
+        return _Awaited(self.inner.flush(), self._note_awaited)

@@ -1,0 +1,36 @@
+"""Which encoding a client wants most: ``Accept-Encoding`` with its weights (RFC 9110 12.4.2, 12.5.3)."""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+__all__ = ["choose_encoding"]
+
+_WEIGHT = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
+
+
+@lru_cache(maxsize=256)
+def choose_encoding(accepted: str, offered: Sequence[str]) -> str | None:
+    """The name among ``offered`` that is wanted most, the earlier one of equals; ``None`` for no encoding at all."""
+    weights = _weights(accepted)
+    best, most = None, 0.0
+    for name in offered:
+        weight = weights.get(name, 0.0)
+        if weight > most:
+            best, most = name, weight
+    return None if weights.get("identity", 0.0) > most else best
+
+
+def _weights(accepted: str) -> dict[str, float]:
+    weights: dict[str, float] = {}
+    for one in accepted.split(","):
+        name, *parameters = (part.strip(" \t").lower() for part in one.split(";"))
+        weight = 1.0
+        for parameter in parameters:
+            key, _, value = parameter.partition("=")
+            if key == "q":
+                weight = float(value) if _WEIGHT.fullmatch(value) else 0.0  # what is not understood is not wanted
+        weights["gzip" if name == "x-gzip" else name] = weight  # RFC 9110 8.4.1.3
+    if "*" in weights:  # who takes anything is sent what everything can read
+        weights.setdefault("gzip", weights["*"])
+    return weights
