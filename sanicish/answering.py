@@ -114,7 +114,7 @@ def name(app: Application, exchange: Exchange) -> tuple[str, str | None]:
         found = ""
     else:
         found = route.name
-    id = exchange.request_id or exchange.told_id(app.config["REQUEST_ID_HEADER"])
+    id = exchange.request_id or exchange.told_id(app.config.id_field)
     return found, None if id is None else str(id)
 
 

@@ -221,6 +221,12 @@ class Config(dict[str, Any]):
         else:
             self.from_object(source)
 
+    @property
+    def id_field(self) -> bytes | None:
+        """The name of the field in which clients say what they call a request, in lower case."""
+        name = self.get("REQUEST_ID_HEADER")
+        return name.lower().encode() if name else None
+
     def limits(self) -> Limits:
         """What the wire keeps to; taken when a server starts."""
         return Limits(

@@ -73,7 +73,7 @@ Notice = Literal["disconnect", "shutdown"]
 class ConnInfo:
     """Who is at the other end, and what the application keeps for as long as the connection lives (``ctx``)."""
 
-    __slots__ = ("_ctx", "peername", "sockname", "ssl_object", "transport")
+    __slots__ = ("_ctx", "_peer", "peername", "sockname", "ssl_object", "transport")
 
     def __init__(self, transport: Any = None) -> None:
         get = transport.get_extra_info if transport is not None else _nothing
@@ -82,6 +82,7 @@ class ConnInfo:
         self.sockname = get("sockname")
         self.ssl_object = get("ssl_object")
         self._ctx: SimpleNamespace | None = None
+        self._peer = ""
 
     @property
     def ctx(self) -> SimpleNamespace:
@@ -108,8 +109,10 @@ class ConnInfo:
     @property
     def peer(self) -> str:
         """The peer's address and port as one, as they stand in logs; ``unix`` on a unix socket."""
-        ip = self.client_ip
-        return f"{f'[{ip}]' if ':' in ip else ip}:{self.client_port}" if ip else "unix"
+        if not self._peer:
+            ip = self.client_ip
+            self._peer = f"{f'[{ip}]' if ':' in ip else ip}:{self.client_port}" if ip else "unix"
+        return self._peer
 
     @property
     def client_port(self) -> int:
@@ -181,12 +184,11 @@ class Exchange(ABC):
         self.on_end: list[Callable[[Exchange], Any]] | None = None  # called once, with the outcome set
         self.notices: dict[Notice, list[Callable[[], Any]]] | None = None  # who wants to be told of what
 
-    def told_id(self, name: str | None) -> str | None:
-        """What the client calls this request in the field ``name``.
+    def told_id(self, field: bytes | None) -> str | None:
+        """What the client calls this request in a field, whose name is given in lower case.
 
         It goes into logs, answers and other services, so it is taken only if it is plain: visible ASCII, and short.
         """
-        field = name.lower().encode() if name else None
         for one, value in self.head.fields:
             if one == field:
                 plain = 0 < len(value) <= _LONGEST_ID and all(0x20 < byte < 0x7F for byte in value)

@@ -77,7 +77,10 @@ def open_streams(
     """The exchanges on these connections, the oldest first, at ``most`` so many; ``name`` gives route name and id."""
     now = monotonic()
     found = [(one.exchange.began or now, count, one) for count, one in enumerate(connections) if one.exchange]
-    return [_look(connection, name, now) for _, _, connection in heapq.nsmallest(most or len(found), found)]
+    return [
+        _look(connection, name, now)
+        for _, _, connection in heapq.nsmallest(len(found) if most is None else most, found)
+    ]
 
 
 def _look(connection: Connection, name: Callable[[Exchange], tuple[str, str | None]], now: float) -> OpenStream:

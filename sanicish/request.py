@@ -145,7 +145,7 @@ class Request:
         """
         exchange = self._exchange
         if exchange.request_id is None:
-            exchange.request_id = exchange.told_id(self._config.get("REQUEST_ID_HEADER")) or uuid.uuid4()
+            exchange.request_id = exchange.told_id(self._config.id_field) or uuid.uuid4()
         return exchange.request_id
 
     @property

@@ -52,7 +52,7 @@ class Host(Protocol):
     high_water: int
     slice_seconds: float
     access_log: bool
-    id_header: str | None  # in which clients say what they call a request
+    id_field: bytes | None  # in which clients say what they call a request
 
     @property
     def cleanup_seconds(self) -> float: ...
@@ -233,7 +233,7 @@ class HttpProtocol(asyncio.Protocol):
             received=exchange.body.received,
             seconds=monotonic() - began if began else 0.0,
             first_byte=max(0.0, exchange.left - began) if exchange.left else None,
-            request_id=exchange.request_id or exchange.told_id(self._host.id_header),
+            request_id=exchange.request_id or exchange.told_id(self._host.id_field),
         ).log()
 
     def cancel(self, reason: str) -> None:

@@ -65,7 +65,7 @@ class Server:
         self.slice_seconds: float = config["FAIRNESS_SLICE"]
         self.max_connections: int | None = config["MAX_CONNECTIONS"]
         self.access_log: bool = config["ACCESS_LOG"] if access_log is None else access_log
-        self.id_header: str | None = config["REQUEST_ID_HEADER"]
+        self.id_field = config.id_field
         self.ready = False  # all listeners of the start are done
         self.draining = False  # everybody is told to go elsewhere, and served as long as they come
         self.stopping = False

@@ -52,7 +52,7 @@ class Host:
         self.slice_seconds = 1e9
         self.cleanup_seconds = config["STREAM_CLEANUP_TIMEOUT"]
         self.access_log = access_log
-        self.id_header = "X-Request-ID"
+        self.id_field = b"x-request-id"
         self.gone = []
         self.transport = Transport(room)
         self.protocol = self.transport.protocol = HttpProtocol(self)
