@@ -13,7 +13,7 @@ from sanicish.exchange import ConnInfo, Exchange, Notice, Outcome, RequestHead
 from sanicish.flow import READY, STOP, FlowControl
 from sanicish.headers import Headers, promised_length, split_tokens
 from sanicish.http1.framing import Framing, choose_framing
-from sanicish.http1.serialize import serialize_head
+from sanicish.http1.serialize import serialize_answer, serialize_head
 from sanicish.log import error_logger
 from sanicish.streams import RequestStream
 
@@ -122,21 +122,23 @@ class Http1Exchange(Exchange):
         self, status: int, headers: Headers | None, content_type: str | None, field: bytes, closes: bool, whole: bool
     ) -> bytes:
         """The head, ready to be sent; from here on there is no second one."""
-        connection = b""
-        keep_alive = self.keep_alive and not closes and self._line.may_keep(whole)
-        if headers and keep_alive and "connection" in headers:
-            keep_alive = "close" not in split_tokens(", ".join(headers.getall("connection")))
-        if not keep_alive:
-            connection = _CLOSE
-        elif self.head.version == "1.0":
-            connection = _KEEP_ALIVE
         if status == 204 or status == 304:
             content_type = None
+        connection = self._connection(headers, closes, whole)
         lines = serialize_head(status, headers, content_type, field, self._line.date_line(), connection)
-        self.keep_alive = keep_alive
         self.status = status
         self.started = True
         return lines
+
+    def _connection(self, headers: Headers | None, closes: bool, whole: bool) -> bytes:
+        """Decide whether the connection goes on, and how that is said."""
+        keep_alive = self.keep_alive and not closes and self._line.may_keep(whole)
+        if headers and keep_alive and "connection" in headers:
+            keep_alive = "close" not in split_tokens(", ".join(headers.getall("connection")))
+        self.keep_alive = keep_alive
+        if not keep_alive:
+            return _CLOSE
+        return _KEEP_ALIVE if self.head.version == "1.0" else b""
 
     # The body
 
@@ -211,16 +213,23 @@ class Http1Exchange(Exchange):
         if self.head.method == "HEAD" or status in _BODILESS:
             lines = self._bodiless_head(status, headers, content_type, len(body))
             body = b""
+        elif not headers and len(body) < _LARGE:
+            connection = self._connection(None, False, True)
+            lines = serialize_answer(status, content_type, self._line.date_line(), connection, body)
+            self.status = status
+            self.started = True
+            self.bytes_sent = len(body)
+            body = b""
         else:
             lines = self._head(status, headers, content_type, b"Content-Length: %d\r\n" % len(body), False, True)
         if self._flow.lost:
             self._end(Outcome.DISCONNECT)
             return
-        self.bytes_sent = len(body)
-        if len(body) >= _LARGE:
+        if body:
+            self.bytes_sent = len(body)
             self._transport.writelines((lines, body))
         else:
-            self._transport.write(lines + body)
+            self._transport.write(lines)
         self.outcome = Outcome.COMPLETED
 
     def _bodiless_head(self, status: int, headers: Headers | None, content_type: str | None, size: int) -> bytes:

@@ -8,7 +8,7 @@ from sanicish.constants import STATUS_CODES
 from sanicish.exceptions import ResponseError
 from sanicish.headers import Headers
 
-__all__ = ["DateField", "serialize_head", "status_line"]
+__all__ = ["DateField", "serialize_answer", "serialize_head", "status_line"]
 
 # Final ones only: a 1xx announces another answer, and would leave the client waiting for it (RFC 9110 15.2).
 _STATUS_LINES = {
@@ -83,6 +83,14 @@ def serialize_head(
         date_line,
         connection_line,
     )
+
+
+def serialize_answer(
+    status: int, content_type: str | None, date_line: bytes, connection_line: bytes, body: bytes
+) -> bytes:
+    """A whole answer without further fields, head and body in one; raises as ``serialize_head`` does."""
+    opening = _OPENINGS.get((status, content_type)) or _opening(status, content_type)
+    return b"%bContent-Length: %d\r\n%b%b\r\n%b" % (opening, len(body), date_line, connection_line, body)
 
 
 def _opening(status: int, content_type: str | None) -> bytes:
