@@ -32,6 +32,20 @@ class File(NamedTuple):
     body: bytes
     name: str
 
+    @property
+    def filename(self) -> str:
+        """``name``, as Flask and Quart call it."""
+        return self.name
+
+    @property
+    def content_type(self) -> str:
+        """``type``, as Flask and Quart call it."""
+        return self.type
+
+    def read(self) -> bytes:
+        """All of its bytes, each time (Flask and Quart)."""
+        return self.body
+
 
 class RequestParameters(dict[str, list[T]], Generic[T]):
     """Names with one or more values: ``get`` is the first value, ``getlist`` all of them; an item is the list."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sanicish.constants import reason
+from sanicish.debug.hints import explain
 from sanicish.debug.page import error_page, masked
 from sanicish.exceptions import ContentRangeError, HeaderNotFound, InvalidRangeType, SanicException
 from sanicish.log import error_logger
@@ -72,6 +73,7 @@ class ErrorHandler:
     def log(self, request: Request, exception: BaseException) -> None:
         """Write an exception to the error log, unless it is a quiet one."""
         if not getattr(exception, "quiet", False):
+            explain(exception)
             error_logger.error(
                 "Exception occurred while handling uri: %r",
                 request.url,

@@ -1,6 +1,6 @@
 """What a handler returns: every kind of response, where it is imported from."""
 
-from sanicish.formats import encode
+from sanicish.formats import encode, json_dumps
 from sanicish.sent_files import file, file_stream, ranged, validate_file
 from sanicish.streaming import ResponseStream, StreamingHTTPResponse, stream
 from sanicish.whole import (
@@ -27,6 +27,7 @@ __all__ = [
     "file_stream",
     "html",
     "json",
+    "json_dumps",
     "ranged",
     "raw",
     "redirect",

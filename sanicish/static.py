@@ -1,5 +1,6 @@
 """Files and directories under a path, and nothing outside of them."""
 
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -76,6 +77,8 @@ class StaticFiles:
         if "\0" in name or "\\" in name or name.startswith("/"):
             raise _no_file(name)
         if not (self._pattern.fullmatch(name) or self._pattern.fullmatch("/" + name)):
+            raise _no_file(name)
+        if os.path.normpath(name).startswith(".."):  # out and in again would tell what the directory is called
             raise _no_file(name)
         path = self._checked(self._root / name)
         if name.endswith("/") and not path.is_dir():

@@ -143,6 +143,11 @@ def test_a_multipart_form_has_fields_and_files():
     assert files.get("f").type == "text/csv" and files.get("f").body == b"1,2\r\n3,4" and files.get("f").name == "x.csv"
 
 
+def test_a_file_has_the_names_of_flask_too():
+    file = File("text/csv", b"1,2", "x.csv")
+    assert (file.filename, file.content_type, file.read()) == ("x.csv", "text/csv", b"1,2")
+
+
 def test_a_file_nobody_chose_is_an_empty_file_without_a_name():
     _, files = parse_form(MULTIPART, upload(b"f", b"", b"", b"Content-Type: application/octet-stream") + END)
     assert files == {"f": [File("application/octet-stream", b"", "")]}

@@ -309,6 +309,7 @@ def test_the_status_of_a_redirect_is_named(call):
 
 def test_cookies_of_flask_are_told():
     assert rules("import flask\ndef f(response):\n    response.set_cookie('a', 'b')") == ["response"]
+    assert rules("import flask\ndef f(response):\n    response.headers.set('a', 'b', c='d')") == ["response"]
 
 
 # Views

@@ -147,6 +147,7 @@ def test_version_host_and_slashes_of_files(app, root):
         b"/static/%2Fetc%2Fpasswd",
         b"/static/%2e%2e%2f%2e%2e%2f%2e%2e%2f%2e%2e%2f%2e%2e%2fetc/passwd",
         b"/static/....//secret.txt",
+        b"/static/..%2fpublic/a.txt",
         b"/static/a.txt%00.css",
         b"/static/%00",
         b"/static/a.txt/",

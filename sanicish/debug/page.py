@@ -33,6 +33,7 @@ header{border-left:5px solid var(--bad);padding:.1rem 0 .1rem 1.1rem;margin-bott
 h1{font-size:1.75rem;line-height:1.25;margin:.1rem 0;color:var(--bad);overflow-wrap:anywhere}
 h2{font-size:1rem;margin:2.2rem 0 .7rem;color:var(--soft);font-weight:600}
 header p{margin:.2rem 0;overflow-wrap:anywhere}.said{font-size:1.15rem;white-space:pre-wrap}.soft{color:var(--soft)}
+.note{display:inline-block;background:var(--card);border:1px solid var(--line);border-radius:8px;padding:.4rem .8rem}
 code,pre,.code{font:.84rem/1.6 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
 .frame{background:var(--card);border:1px solid var(--line);border-radius:8px;margin:.6rem 0;overflow:hidden}
 .frame>summary{padding:.55rem .9rem;cursor:pointer;overflow-wrap:anywhere}
@@ -56,7 +57,7 @@ _PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <title>{kind}: {status}</title><style>{style}</style></head><body><main>
-<header><p class="soft">{status}</p><h1>{kind}</h1><p class="said">{message}</p><p class="soft"><code>{line}</code></p></header>
+<header><p class="soft">{status}</p><h1>{kind}</h1><p class="said">{message}</p>{notes}<p class="soft"><code>{line}</code></p></header>
 {more}{failures}
 <h2>The request</h2><dl class="asked code">{fields}</dl>
 <h2>As text</h2><details class="frame theirs"><summary>Traceback</summary><div class="scroll" tabindex="0"><pre>{trace}</pre></div></details>
@@ -78,6 +79,7 @@ def error_page(status: str, exception: BaseException, line: str, fields: Fields,
         status=html.escape(status),
         kind=html.escape(type(exception).__name__),
         message=html.escape(str(exception)),
+        notes="".join(f'<p class="note">{html.escape(str(note))}</p>' for note in getattr(exception, "__notes__", ())),
         line=html.escape(line),
         more=f'<div class="frame scroll"><pre>{html.escape(more)}</pre></div>' if more else "",
         failures="".join(_failures(failure, "Where it failed, the last call first")),

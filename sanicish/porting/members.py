@@ -143,7 +143,10 @@ def responses(source: Source) -> Iterator[Finding]:
     if not source.frameworks & {"flask", "quart", "sanicish"}:
         return
     for node in source.nodes:
-        if isinstance(node, ast.Attribute) and node.attr in ON_RESPONSE and isinstance(node.value, ast.Name):
+        if isinstance(node, ast.Attribute) and node.attr == "set" and _is_headers(node.value):
+            advice = "headers[name] = value; a name for a file is filename= of file(), csv() and others"
+            yield source.finding(node, "response", advice)
+        elif isinstance(node, ast.Attribute) and node.attr in ON_RESPONSE and isinstance(node.value, ast.Name):
             if not has_member("response", node.attr):
                 yield source.finding(node, "response", ON_RESPONSE[node.attr])
         elif isinstance(node, ast.Call) and source.means(node.func, "redirect"):
@@ -156,6 +159,10 @@ def responses(source: Source) -> Iterator[Finding]:
             for one in node.bases:
                 if source.means(one, "Response", "Request") and not source.means(one, "Request"):
                     yield source.finding(one, "response", "derive from HTTPResponse or StreamingHTTPResponse")
+
+
+def _is_headers(node: ast.expr) -> bool:
+    return isinstance(node, ast.Attribute) and node.attr == "headers"
 
 
 def _redirect(source: Source, call: ast.Call) -> Iterator[Finding]:
