@@ -84,8 +84,12 @@ def test_names_with_comments_are_left_to_hands():
 
 
 def test_a_name_that_is_not_here_is_told_with_what_stands_in_its_place():
-    assert advice("from flask import current_app") == ["request.app"]
-    assert advice("from sanic.touchup import TouchUp") == ["nothing here has the name TouchUp"]
+    assert advice("from flask import current_app\ncurrent_app") == ["request.app"]
+    assert advice("from sanic.touchup import TouchUp\nTouchUp") == ["nothing here has the name TouchUp"]
+
+
+def test_a_name_that_nobody_uses_is_told():
+    assert advice("from flask import current_app") == ["not used in this file; else request.app"]
 
 
 def test_a_name_that_sanic_took_out_is_told():
@@ -343,9 +347,11 @@ def test_plain_views_are_told_once_for_a_module():
     assert rules(text) == ["plain-view"]
 
 
-def test_pages_are_told_where_text_is_plain():
-    text = "import flask\n@app.route('/')\nasync def a():\n    return '<h1>a</h1>'\n"
-    assert rules(text) == ["plain-text"]
+@pytest.mark.parametrize(
+    "page", ["'<h1>a</h1>'", "f'<h1>{a}</h1>'", "'<h1>%s</h1>' % a", "'<h1>' + a", "'<b>{}'.format(a)"]
+)
+def test_pages_are_told_where_text_is_plain(page):
+    assert rules(f"import flask\n@app.route('/')\nasync def a():\n    return {page}\n") == ["plain-text"]
 
 
 def test_a_response_without_a_type_is_plain():

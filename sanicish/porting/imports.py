@@ -34,8 +34,14 @@ def from_imports(source: Source) -> Iterator[Finding]:
         for alias, found in places:
             if found is None:
                 advice = substitute(node.module, alias.name)
+                if not _used(source, alias.asname or alias.name):
+                    advice = f"not used in this file; else {advice}"
                 call = f"from {node.module} import {alias.name}"
                 yield source.finding(alias, RULE, advice, must=not _tried(source, node), call=call)
+
+
+def _used(source: Source, name: str) -> bool:
+    return any(isinstance(node, ast.Name) and node.id == name for node in source.nodes)
 
 
 def _place(module: str, alias: ast.alias, source: Source) -> Place | None:

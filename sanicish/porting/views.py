@@ -112,6 +112,10 @@ def plain_text(source: Source) -> Iterator[Finding]:
 
 def _is_markup(node: ast.expr) -> bool:
     """Whether text begins with a tag."""
+    if isinstance(node, ast.BinOp):  # "<h1>%s</h1>" % name, "<h1>" + name
+        return _is_markup(node.left)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "format":
+        return _is_markup(node.func.value)
     first = node.values[0] if isinstance(node, ast.JoinedStr) and node.values else node
     return _text(first).lstrip().startswith("<")
 
