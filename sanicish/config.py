@@ -59,6 +59,8 @@ DEFAULTS: dict[str, Any] = {
     "HEALTH_PATH": None,  # 200 until the server begins to stop, then 503
     "READY_PATH": None,  # the same, but 503 until the start is complete
     # proxies
+    "PROXY_PROTOCOL": False,  # every connection begins with a preamble that tells who its client is
+    "TRUSTED_PROXIES": "127.0.0.1, ::1",  # who may send it: addresses and networks, or *
     "FORWARDED_SECRET": None,
     "REAL_IP_HEADER": None,
     "PROXIES_COUNT": None,

@@ -78,6 +78,7 @@ class HttpProtocol(asyncio.Protocol):
         "date",
         "flow",
         "heads",
+        "names",
         "send_file",
         "watch",
     )
@@ -97,6 +98,7 @@ class HttpProtocol(asyncio.Protocol):
         self.call_soon: Callable[..., Any] = host.loop.call_soon
         self.date = host.date
         self.heads = host.heads
+        self.names: tuple[Any, Any] | None = None  # of the peer and of this end, where a proxy has told
         self.watch = Watch()
 
     # What asyncio calls
@@ -108,6 +110,9 @@ class HttpProtocol(asyncio.Protocol):
         if _SILENT_LINES and isinstance(host.loop, asyncio.BaseEventLoop):
             transport.writelines = lambda lines: transport.write(b"".join(lines))
         self.conn = ConnInfo(transport)
+        if self.names is not None:
+            self.conn.peername = self.names[0] or self.conn.peername
+            self.conn.sockname = self.names[1] or self.conn.sockname
         self.flow = FlowControl(transport, host.slice_seconds)
         self.send_file = self._send_file if can_send_files(transport) else None
         self.connection = Http1Connection(transport, self.flow, host.limits, self, host.clocks.keep_alive != 0)

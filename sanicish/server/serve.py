@@ -16,8 +16,10 @@ from sanicish.exchange import Exchange, Handler, RequestHead
 from sanicish.http1.serialize import DateField
 from sanicish.log import error_logger, logger
 from sanicish.server.heap import keep_freed_memory
+from sanicish.server.preamble import Preamble
 from sanicish.server.probes import with_probes
 from sanicish.server.protocol import HttpProtocol
+from sanicish.server.proxied import ProxiedListener, Trust
 from sanicish.server.sockets import Listening
 from sanicish.server.supervisor import Link
 from sanicish.server.systemd import notify
@@ -73,7 +75,7 @@ class Server:
         self.address: Any = None  # of the first socket: (host, port), or a path
         self.url = ""  # where the server is found; empty before it listens
         self._listening = Listening(())
-        self._servers: list[asyncio.Server] = []
+        self._servers: list[asyncio.Server | ProxiedListener] = []
         self._ssl: Any = None
         self._context: Any = None
         self._sweeper: asyncio.Task[None] | None = None
@@ -128,16 +130,35 @@ class Server:
 
         self._ssl, self._context = ssl, tls_context(ssl)
         where = {name: options.pop(name) for name in _OF_ADDRESSES if name in options}
-        mode = self.app.config["UNIX_MODE"]
-        listening = self._listening = Listening.on(host, port, unix, sock, backlog=backlog, mode=mode, **where)
+        config = self.app.config
+        listening = Listening.on(host, port, unix, sock, backlog=backlog, mode=config["UNIX_MODE"], **where)
+        self._listening = listening
         for one in listening.sockets:
-            accepting = await self.loop.create_server(factory, sock=one, ssl=self._context, backlog=backlog, **options)
-            self._servers.append(accepting)
+            if config["PROXY_PROTOCOL"]:
+                self._servers.append(self._behind_proxy(one, factory, backlog, options))
+            else:
+                self._servers.append(
+                    await self.loop.create_server(factory, sock=one, ssl=self._context, backlog=backlog, **options)
+                )
         self.address = listening.address
         self.url = listening.url(tls=self._context is not None)
         if self.loop.get_task_factory() is None:  # what the loop does then, without making up a name for each
             self.create_task = partial(asyncio.Task, loop=self.loop, name="handler")
         self._sweeper = self.loop.create_task(self._sweep())
+
+    def _behind_proxy(
+        self, sock: socket, factory: Callable[[], HttpProtocol], backlog: int, options: Mapping[str, Any]
+    ) -> ProxiedListener:
+        async def welcome(sock: socket, preamble: Preamble) -> None:
+            def proxied() -> HttpProtocol:
+                protocol = factory()
+                protocol.names = preamble
+                return protocol
+
+            await self.loop.connect_accepted_socket(proxied, sock, ssl=self._context, **options)
+
+        trust = Trust(self.app.config["TRUSTED_PROXIES"])
+        return ProxiedListener(sock, backlog, trust, self.clocks.head, welcome)
 
     @property
     def sockets(self) -> tuple[socket, ...]:
