@@ -31,7 +31,7 @@ from sanicish.registry import Registry
 from sanicish.request import Request, current_id
 from sanicish.router import Route, Router
 from sanicish.server import AsyncioServer, HttpProtocol
-from sanicish.server.running import Serving, worker_count
+from sanicish.server.running import Serving, directories, worker_count
 from sanicish.server.serve import new_loop
 from sanicish.signals import SERVER_SIGNALS, Signals
 from sanicish.static import static_routes
@@ -378,7 +378,9 @@ class Sanic(Registry):
 
         With more than one of ``workers`` (``"auto"``: one for each processor), or with ``max_requests``, this process
         supervises others that run its command again, on one listening socket: the dead are started again, and SIGHUP
-        replaces them one by one. ``max_requests`` is how many one worker answers before it is replaced.
+        replaces them one by one. ``max_requests`` is how many one worker answers before it is replaced. With
+        ``auto_reload`` they are replaced whenever a Python file below this directory changes, with ``reload_dir`` any
+        file of that directory, or of several; the extra ``reload``.
 
         Raises ``OSError`` when the address cannot be had, ``SystemExit`` when no worker starts. In a thread that is
         not the main one ``register_sys_signals=False`` is needed.
@@ -391,8 +393,6 @@ class Sanic(Registry):
         if debug:
             for one in (logger, error_logger):
                 one.setLevel(logging.DEBUG)
-        if auto_reload or reload_dir:
-            logger.warning("nothing is reloaded: auto_reload and reload_dir do nothing yet")
         if stop_event is not None or log_config is not None:
             logger.warning("run() no longer takes stop_event and log_config: call stop(), and Sanic(log_config=...)")
         if max_requests is not None:
@@ -401,6 +401,7 @@ class Sanic(Registry):
             _listen(host, port, unix, sock, ssl, backlog, protocol),
             workers=worker_count(workers),
             single_process=single_process,
+            reload=directories(auto_reload, reload_dir, self.config),
             register_sys_signals=register_sys_signals,
             access_log=access_log,
             motd=motd,

@@ -1,18 +1,19 @@
 """The command line: ``sanicish module:app``. It knows where an application is found, and nothing of how it is served."""
 
-import argparse
 import importlib
 import importlib.metadata
 import inspect
 import socket
-import ssl
 import sys
+from argparse import Namespace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from sanicish import porting
 from sanicish.app import Sanic
+from sanicish.flags import Parser, settings_of
 from sanicish.hosted import is_asgi
+from sanicish.server.running import MissingExtra
 from sanicish.server.tls import tls_context
 from sanicish.simple import simple_app
 
@@ -21,64 +22,6 @@ __all__ = ["CommandError", "load_app", "main"]
 
 class CommandError(Exception):
     """What the command cannot do, in one sentence."""
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} (--help tells more)\n")
-
-
-def _parser() -> _Parser:
-    parser = _Parser(
-        prog="sanicish",
-        description="Serve a sanicish application.",
-        epilog="`sanicish port PATH` lists what has to change in code written for Sanic, Flask or Quart."
-        " Settings are also read from SANICISH_* in the environment, for example SANICISH_KEEP_ALIVE_TIMEOUT=30.",
-    )
-    parser.add_argument("app", help="module:app, module.app, a module with an 'app', or a path to a Python file")
-    parser.add_argument("--factory", action="store_true", help="the name is a function that returns the application")
-    parser.add_argument(
-        "--interface",
-        choices=("auto", "sanicish", "asgi"),
-        default="auto",
-        help="what the application is; auto looks at it (default %(default)s)",
-    )
-    parser.add_argument("-s", "--simple", action="store_true", help="serve a folder instead: sanicish --simple DIR")
-    parser.add_argument("-v", "--version", action="version", version=f"sanicish {_version()}")
-    where = parser.add_argument_group("where to listen")
-    where.add_argument("-H", "--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
-    where.add_argument("-p", "--port", type=_port, default=8000, help="0 is any free port (default %(default)s)")
-    where.add_argument("-u", "--unix", "--uds", metavar="PATH", help="listen on a unix socket instead")
-    where.add_argument("--fd", type=int, metavar="N", help="listen on a socket that was inherited as descriptor N")
-    where.add_argument("--backlog", type=int, default=100, help="connections the kernel may hold (default %(default)s)")
-    where.add_argument("--cert", "--certfile", metavar="FILE", help="TLS certificate chain")
-    where.add_argument("--key", "--keyfile", metavar="FILE", help="TLS private key")
-    how = parser.add_argument_group("how to run")
-    how.add_argument(
-        "-w", "--workers", type=_workers, default=1, metavar="N", help="processes that serve, or auto (default 1)"
-    )
-    how.add_argument("--max-requests", type=int, metavar="N", help="replace a worker after so many requests")
-    how.add_argument("--single-process", action="store_true", help="serve in this process, whatever else is said")
-    how.add_argument("--debug", action="store_true", help="tracebacks on error pages, more in the log")
-    how.add_argument("--access-log", "--access-logs", action=argparse.BooleanOptionalAction, help="log each request")
-    how.add_argument(
-        "--log-level", choices=("debug", "info", "warning", "error", "critical"), help="least to be logged"
-    )
-    how.add_argument("--log-format", choices=("text", "json"), help="lines for people (default), or one object a line")
-    how.add_argument("--motd", action=argparse.BooleanOptionalAction, default=True, help="say where it listens")
-    return parser
-
-
-def _port(text: str) -> int:
-    if text.isascii() and text.isdigit() and int(text) < 65_536:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is no port; ports are 0 to 65535")
-
-
-def _workers(text: str) -> int | str:
-    if text == "auto" or (text.isascii() and text.isdigit() and int(text)):
-        return text if text == "auto" else int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is no number of workers; give 1 or more, or auto")
 
 
 def _version() -> str:
@@ -176,7 +119,8 @@ def _serving_folder(name: str) -> Sanic:
         raise CommandError(str(error)) from None
 
 
-def _tls(cert: str | None, key: str | None) -> ssl.SSLContext | None:
+def _tls(cert: str | None, key: str | None) -> dict[str, str] | None:
+    """Certificate and key, which are looked at now rather than by the first worker."""
     if not cert and not key:
         return None
     if not cert or not key:
@@ -185,9 +129,10 @@ def _tls(cert: str | None, key: str | None) -> ssl.SSLContext | None:
         if not Path(name).is_file():
             raise CommandError(f"there is no file {name}")
     try:
-        return tls_context({"cert": cert, "key": key})
+        tls_context({"cert": cert, "key": key})
     except OSError as error:  # SSLError is one
         raise CommandError(f"cannot use the certificate {cert} with the key {key}: {_reason(error)}") from None
+    return {"cert": cert, "key": key}
 
 
 def _inherited(descriptor: int | None) -> socket.socket | None:
@@ -207,41 +152,47 @@ def main(arguments: list[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     if given[:1] == ["port"]:
         return porting.main(given[1:])
-    options = _parser().parse_args(given)
+    options = Parser(_version()).parse_args(given)
     try:
-        context = _tls(options.cert, options.key)
+        tls = _tls(options.cert, options.key)
         sock = _inherited(options.fd)
+        for name in options.reload_dir:
+            if not Path(name).is_dir():
+                raise CommandError(f"there is no directory {name}")
         app = (
             _serving_folder(options.app)
             if options.simple
             else load_app(options.app, options.factory, options.interface)
         )
+        app.config.update(settings_of(options))
+        _run(app, options, tls, sock)
     except CommandError as error:
         print(f"sanicish: {error}", file=sys.stderr)
         return 1
-    if options.log_level:
-        app.config.LOG_LEVEL = options.log_level
-    if options.log_format:
-        app.config.LOG_FORMAT = options.log_format
+    return 0
+
+
+def _run(app: Sanic, options: Namespace, tls: dict[str, str] | None, sock: socket.socket | None) -> None:
     try:
         app.run(
             options.host,
             options.port,
-            debug=options.debug,
-            ssl=context,
+            debug=options.debug or options.dev,
+            auto_reload=options.reload or options.dev,
+            reload_dir=options.reload_dir,
+            ssl=tls,
             unix=options.unix,
             sock=sock,
             backlog=options.backlog,
             access_log=options.access_log,
             motd=options.motd,
             workers=options.workers,
-            max_requests=options.max_requests,
             single_process=options.single_process,
         )
     except OSError as error:
         if hasattr(error, "__notes__"):
             raise  # not the address but a listener failed, and it has said which
         place = options.unix or (f"descriptor {options.fd}" if sock else f"{options.host}:{options.port}")
-        print(f"sanicish: cannot listen on {place}: {_reason(error)}", file=sys.stderr)
-        return 1
-    return 0
+        raise CommandError(f"cannot listen on {place}: {_reason(error)}") from None
+    except MissingExtra as error:
+        raise CommandError(str(error)) from None

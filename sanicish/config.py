@@ -50,7 +50,8 @@ DEFAULTS: dict[str, Any] = {
     "GRACEFUL_TCP_CLOSE_TIMEOUT": 5.0,
     "MAX_CONNECTIONS": None,
     "CANCEL_ON_DISCONNECT": True,
-    "UNIX_MODE": 0o666,  # who may connect to a unix socket
+    "UNIX_MODE": 0o666,  # who may connect to a unix socket; as text in octal
+    "REUSE_PORT": False,  # whether other processes may listen on the same port; some connections are lost at a restart
     # processes
     "START_TIMEOUT": 120,  # until a worker is ready; then it is killed
     "MAX_REQUESTS": None,  # after which a worker is replaced
@@ -82,7 +83,7 @@ DEFAULTS: dict[str, Any] = {
     "AUTO_RELOAD": False,
 }
 
-_TEXT = frozenset({"FORWARDED_SECRET"})  # never read as a number or truth: 0123 is not 123
+_TEXT = frozenset({"FORWARDED_SECRET", "UNIX_MODE"})  # never read as a number or truth: 0123 is not 123
 
 _TRUE = frozenset({"y", "yes", "yep", "yup", "t", "true", "on", "enable", "enabled"})
 _FALSE = frozenset({"n", "no", "f", "false", "off", "disable", "disabled"})

@@ -16,6 +16,7 @@ import trustme
 
 from sanicish.app import Sanic
 from sanicish.cli import CommandError, load_app
+from sanicish.flags import Parser, settings_of
 
 APPLICATION = """
 import os
@@ -221,6 +222,12 @@ def certificate(place):
         (["shop:app", "-p", "-1"], 2, "argument -p/--port: "),
         (["shop:app", "-p", "http"], 2, "argument -p/--port: 'http' is no port; "),
         (["shop:app", "--log-level", "loud"], 2, "argument --log-level: invalid choice: 'loud' "),
+        (["shop:app", "--drain-delay", "soon"], 2, "argument --drain-delay: 'soon' is no number of seconds; "),
+        (["shop:app", "--max-memory", "much"], 2, "argument --max-memory: 'much' is no size; "),
+        (["shop:app", "--proxies-count", "-1"], 2, "argument --proxies-count: "),
+        (["shop:app", "--unix-mode", "999"], 2, "argument --unix-mode: '999' is no mode; "),
+        (["shop:app", "--ready-path", "ready"], 2, "argument --ready-path: 'ready' is no path; it begins with /"),
+        (["shop:app", "--reload-dir", "nope"], 1, "there is no directory nope"),
         (["shop:app", "--nonsense"], 2, "unrecognized arguments: --nonsense (--help tells more)"),
         ([], 2, "the following arguments are required: app (--help tells more)"),
     ],
@@ -265,8 +272,13 @@ def test_version_is_told(module):
 def test_help_names_every_argument():
     done = subprocess.run(command("--help"), capture_output=True, text=True, timeout=30, check=True)
     expected = """
-        --host --port --unix --fd --backlog --cert --key --factory --debug --access-log --no-access-log --access-logs
-        --log-level --log-format --motd --no-motd --version --workers --max-requests --single-process --simple
+        --host --port --unix --unix-mode --fd --backlog --reuse-port --cert --key --factory --interface --simple
+        --debug --dev --reload --reload-dir --loop --access-log --no-access-log --access-logs --log-level --log-format
+        --motd --no-motd --version --workers --single-process --max-requests --max-memory --drain-delay
+        --limit-body --limit-head --limit-connections --timeout-request --timeout-upload --timeout-response
+        --timeout-write --timeout-stream --timeout-keep-alive --timeout-start --timeout-graceful-shutdown
+        --proxies-count --real-ip-header --forwarded-secret --proxy-protocol --trusted-proxies --health-path
+        --ready-path
         """
     for argument in expected.split():
         assert argument in done.stdout, argument
@@ -299,6 +311,41 @@ def serving(*arguments, **options):
 def fetch(url, **options):
     with urllib.request.urlopen(url, timeout=10, **options) as answer:
         return answer.read().decode()
+
+
+@pytest.mark.parametrize(
+    ("said", "settings"),
+    [
+        ([], {}),
+        (["--drain-delay", "2.5", "--keep-alive", "none"], {"DRAIN_DELAY": 2.5, "KEEP_ALIVE_TIMEOUT": None}),
+        (
+            ["--limit-body", "5M", "--limit-head", "64KiB"],
+            {"REQUEST_MAX_SIZE": 5_000_000, "REQUEST_MAX_HEADER_SIZE": 65_536},
+        ),
+        (["--limit-concurrency", "7", "--max-requests", "0"], {"MAX_CONNECTIONS": 7, "MAX_REQUESTS": 0}),
+        (["--unix-mode", "660", "--reuse-port"], {"UNIX_MODE": 0o660, "REUSE_PORT": True}),
+        (["--loop", "asyncio"], {"USE_UVLOOP": False}),
+        (
+            ["--proxy-protocol", "--trusted-proxies", "10.0.0.0/8"],
+            {"PROXY_PROTOCOL": True, "TRUSTED_PROXIES": "10.0.0.0/8"},
+        ),
+        (
+            ["--proxies-count", "2", "--real-ip-header", "X-Real-IP"],
+            {"PROXIES_COUNT": 2, "REAL_IP_HEADER": "X-Real-IP"},
+        ),
+        (["--ready-path", "--health-path", "/up"], {"READY_PATH": "/ready", "HEALTH_PATH": "/up"}),
+    ],
+)
+def test_what_is_said_becomes_a_setting_and_nothing_else_does(said, settings):
+    assert settings_of(Parser("1").parse_args(["shop:app", *said])) == settings
+
+
+def test_port_and_number_of_workers_may_come_from_the_environment(monkeypatch):
+    monkeypatch.setenv("PORT", "1234")
+    monkeypatch.setenv("WEB_CONCURRENCY", "3")
+    options = Parser("1").parse_args(["shop:app"])
+    assert (options.port, options.workers) == (1234, 3)
+    assert Parser("1").parse_args(["shop:app", "-p", "5"]).port == 5
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -420,3 +467,65 @@ def test_an_asgi_application_that_is_not_asked_for_is_refused(place, options):
     (place / "asgi.py").write_text(ASGI)
     with pytest.raises(CommandError, match="asgi is a function, not"):
         load_app("asgi", **options)
+
+
+def test_extra_that_is_missing_is_one_clear_line(place):
+    (place / "watchfiles.py").write_text("raise ModuleNotFoundError")
+    assert fails("shop:app", "-p", 0, "--reload") == (
+        1,
+        "sanicish: reloading needs watchfiles: pip install 'sanicish[reload]'\n",
+    )
+
+
+@pytest.mark.slow
+def test_sockets_of_systemd_are_served(place):
+    starter = (
+        "import os, sys; os.dup2(int(sys.argv[1]), 3); os.environ['LISTEN_PID'] = str(os.getpid());"
+        "os.execv(sys.executable, sys.argv[2:])"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as sock, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(place / "notify"))
+        manager.settimeout(20)
+        process = subprocess.Popen(
+            [sys.executable, "-c", starter, str(sock.fileno()), *command("shop:app")],
+            env={**os.environ, "LISTEN_FDS": "1", "NOTIFY_SOCKET": str(place / "notify")},
+            stdout=subprocess.DEVNULL,
+            pass_fds=[sock.fileno()],
+        )
+        try:
+            assert manager.recv(100) == b"READY=1"
+            assert fetch(f"http://127.0.0.1:{sock.getsockname()[1]}") == f"http {process.pid}"
+        finally:
+            process.terminate()
+            assert process.wait(20) == 0
+        assert manager.recv(100) == b"STOPPING=1"
+
+
+@pytest.mark.slow
+def test_certificate_is_read_again_on_sighup(place, certificate):
+    def shown():
+        host, port = url.removeprefix("https://").split(":")
+        return ssl.get_server_certificate((host, int(port)))
+
+    with serving("shop:app", "-p", 0, *certificate) as (process, url):
+        before = shown()
+        issued = trustme.CA().issue_cert("localhost")
+        issued.private_key_pem.write_to_path(str(place / "key.pem"))
+        issued.cert_chain_pems[0].write_to_path(str(place / "cert.pem"))
+        process.send_signal(signal.SIGHUP)
+        assert "the certificate was read again" in process.stdout.readline()
+        assert shown() != before
+
+
+@pytest.mark.slow
+def test_after_sigterm_probes_say_no_and_requests_are_answered_until_the_delay_is_over(place):
+    with serving("shop:app", "-p", 0, "--drain-delay", "1", "--ready-path") as (process, url):
+        assert fetch(f"{url}/ready") == "serving\n"
+        process.send_signal(signal.SIGTERM)
+        assert "draining for 1 s" in process.stdout.readline() + process.stdout.readline()
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            fetch(f"{url}/ready")
+        assert caught.value.code == 503
+        caught.value.close()
+        assert fetch(url) == f"http {process.pid}"
+        assert process.wait(20) == 0

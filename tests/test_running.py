@@ -427,8 +427,6 @@ def test_stop_lets_an_open_stream_finish(app, listening):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"auto_reload": True}, "nothing is reloaded"),
-        ({"reload_dir": "x"}, "nothing is reloaded"),
         ({"stop_event": object()}, "no longer takes stop_event"),
         ({"log_config": {"version": 1}}, "no longer takes stop_event and log_config"),
     ],

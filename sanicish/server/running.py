@@ -3,8 +3,11 @@
 It knows nothing of what the application answers.
 """
 
+import importlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from math import inf
 from typing import Any, Protocol
 
 from sanicish.config import Config
@@ -16,7 +19,11 @@ from sanicish.server.sockets import Listening
 from sanicish.server.supervisor import Link, supervise
 from sanicish.server.systemd import notify, passed_sockets
 
-__all__ = ["Serving", "worker_count"]
+__all__ = ["MissingExtra", "Serving", "directories", "worker_count"]
+
+
+class MissingExtra(ImportError):
+    """Something was asked for that needs an extra; the message says which."""
 
 
 class Served(Protocol):
@@ -54,6 +61,7 @@ class Serving:
         *,
         workers: int,
         single_process: bool,
+        reload: Sequence[str] | None,
         register_sys_signals: bool,
         access_log: bool | None,
         motd: bool,
@@ -62,11 +70,12 @@ class Serving:
         app = self._app
         motd = motd and app.config.get("MOTD", True)
         link = Link.inherited()
-        if link is None and listen["sock"] is None:
+        if link is None and listen["sock"] is None and listen["unix"] is None:
             listen["sock"] = passed_sockets() or None
-        replacing = app.config["MAX_REQUESTS"] or app.config["MAX_MEMORY"]
+        replacing = app.config["MAX_REQUESTS"] or app.config["MAX_MEMORY"] or reload is not None
         if link is None and (workers > 1 or replacing) and not single_process:
-            _supervise(app, workers, listen, motd)
+            with nullcontext() if reload is None else _reloading()(reload):
+                _supervise(app, workers, listen, motd)
             return
 
         def ready(server: Server) -> None:
@@ -137,7 +146,9 @@ def _supervise(app: Served, count: int, listen: Mapping[str, Any], motd: bool) -
     """
     config = app.config
     where = (listen[name] for name in ("host", "port", "unix", "sock"))
-    listening = Listening.on(*where, backlog=listen["backlog"], mode=config["UNIX_MODE"])
+    listening = Listening.on(
+        *where, backlog=listen["backlog"], mode=config["UNIX_MODE"], reuse_port=config["REUSE_PORT"]
+    )
 
     def serving() -> None:
         notify("READY=1")
@@ -145,7 +156,8 @@ def _supervise(app: Served, count: int, listen: Mapping[str, Any], motd: bool) -
             _say(app, listening.url(tls=listen["ssl"] is not None), count)
 
     # A worker ends by itself within its grace and what handlers may take to end; then it hangs.
-    patience = config["GRACEFUL_SHUTDOWN_TIMEOUT"] + config["STREAM_CLEANUP_TIMEOUT"] + (config["DRAIN_DELAY"] or 0) + 5
+    grace = config["GRACEFUL_SHUTDOWN_TIMEOUT"]
+    patience = inf if grace is None else grace + config["STREAM_CLEANUP_TIMEOUT"] + (config["DRAIN_DELAY"] or 0) + 5
     app.run_in_main_process("main_process_start")
     try:
         code = supervise(listening.sockets, count, patience, config["START_TIMEOUT"], serving)
@@ -160,6 +172,22 @@ def _say(app: Served, url: str, workers: int) -> None:
     loop = "uvloop" if app.config["USE_UVLOOP"] else "asyncio"
     crew = f"{workers} worker{'s' if workers > 1 else ''}"
     logger.info("%s on %s (%s, %s, pid %d, Ctrl-C stops)", app.name, url, crew, loop, os.getpid())
+
+
+def directories(auto_reload: bool | None, reload_dir: Any, config: Config) -> Sequence[str] | None:
+    """The directories to watch: named ones, none of them for the current one, ``None`` for no reload at all."""
+    named = [reload_dir] if isinstance(reload_dir, str | os.PathLike) else list(reload_dir or ())
+    wanted = config.get("AUTO_RELOAD") if auto_reload is None else auto_reload
+    return [os.fspath(one) for one in named] if wanted or named else None
+
+
+def _reloading() -> Callable[[Sequence[str]], AbstractContextManager[None]]:
+    """What watches files; its room is loaded only here, for it needs an extra."""
+    try:
+        found: Callable[..., Any] = importlib.import_module("sanicish.server.reloading").renewing_on_change
+    except ImportError as error:
+        raise MissingExtra(str(error)) from error
+    return found
 
 
 def worker_count(workers: int | str) -> int:

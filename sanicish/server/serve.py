@@ -129,8 +129,9 @@ class Server:
             return protocol(self)
 
         self._ssl, self._context = ssl, tls_context(ssl)
-        where = {name: options.pop(name) for name in _OF_ADDRESSES if name in options}
         config = self.app.config
+        where = {"reuse_port": config["REUSE_PORT"]}
+        where |= {name: options.pop(name) for name in _OF_ADDRESSES if name in options}
         listening = Listening.on(host, port, unix, sock, backlog=backlog, mode=config["UNIX_MODE"], **where)
         self._listening = listening
         for one in listening.sockets:

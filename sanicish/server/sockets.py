@@ -39,7 +39,7 @@ class Listening:
         sock: socket.socket | Iterable[socket.socket] | None = None,
         *,
         backlog: int = 100,
-        mode: int = 0o666,
+        mode: int | str = 0o666,
         **options: Any,
     ) -> "Listening":
         """Listen where one is told to: on sockets that are there, a unix socket, or all addresses of a host.
@@ -50,7 +50,8 @@ class Listening:
         if sock is not None:
             return cls([sock] if isinstance(sock, socket.socket) else sock)
         if unix is not None:
-            return cls([_unix_socket(unix, backlog, mode)], unix)
+            number = mode if isinstance(mode, int) else int(mode, 8)
+            return cls([_unix_socket(unix, backlog, number)], unix)
         host = "127.0.0.1" if host is None else host
         return cls(_tcp_sockets(host, 8000 if port is None else port, backlog, **options))
 

@@ -26,6 +26,7 @@ _VARIABLE = "_SANICISH_WORKER"
 _READY, _SPENT = b"r", b"s"
 _LEAVE, _DRAIN, _FORCE = b"l", b"d", b"f"  # for who is replaced; for all at the end; at once
 
+_LONGEST_WAIT = 3600.0  # seconds; more than a month would be too much for the system
 _MEMORY_PAUSE = 5.0  # seconds between two looks at how much a worker holds
 
 
@@ -188,7 +189,7 @@ def supervise(
         told = False
         while not crew.done:
             due = crew.due()
-            events = selector.select(None if due is None else max(0.0, due - time.monotonic()))
+            events = selector.select(None if due is None else min(max(0.0, due - time.monotonic()), _LONGEST_WAIT))
             for key, _ in events:
                 if key.data is None:
                     _take_signals(crew, processes, woken.recv(100))

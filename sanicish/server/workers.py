@@ -93,7 +93,7 @@ class Crew:
             self._leaving.discard(worker)
         elif slot.coming is worker:
             slot.coming = None
-            self._give_up_renewing()
+            self._give_up(worker.generation)
         elif slot.current is worker:
             slot.current, slot.coming = slot.coming, None
             if not self._ever_ready:
@@ -167,11 +167,11 @@ class Crew:
         slot.start_at = now + delay
         self.tick(now)
 
-    def _give_up_renewing(self) -> None:
+    def _give_up(self, generation: int) -> None:
         """What would come does not start, so what is there stays: better old code than none."""
         for slot in self._slots:
             if slot.current is not None:
-                slot.current.generation, slot.current.spent = self._generation, False
+                slot.current.generation, slot.current.spent = max(slot.current.generation, generation), False
 
     def _advance(self, now: float) -> None:
         if self.stopping or any(slot.coming for slot in self._slots):

@@ -115,3 +115,12 @@ def test_one_that_is_ready_in_time_is_not_killed():
     scene.all_ready()
     scene.crew.tick(1000.0)
     assert scene.killed == []
+
+
+def test_a_renewal_that_is_asked_for_while_another_fails_is_done(scene):
+    scene.crew.renew(10.0)
+    scene.crew.renew(11.0)
+    scene.crew.gone(scene.started[2], 12.0)
+    assert len(scene.started) == 4, "what has changed meanwhile may be good"
+    scene.crew.ready(scene.started[3], 13.0)
+    assert scene.left == [scene.started[0]]
