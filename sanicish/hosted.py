@@ -12,13 +12,13 @@ from typing import Any
 from urllib.parse import unquote
 
 from sanicish.constants import HTTP_METHODS, has_message_body
-from sanicish.exceptions import ClientDisconnected, ResponseError, ServerError
+from sanicish.exceptions import ClientDisconnected, ContentLengthMismatch, ResponseError, ServerError
 from sanicish.files import open_file
-from sanicish.headers import Headers
+from sanicish.headers import Headers, promised_length
 from sanicish.log import error_logger, logger
 from sanicish.registry import Registry
 from sanicish.request import Request
-from sanicish.response import StreamingHTTPResponse
+from sanicish.response import HTTPResponse, StreamingHTTPResponse
 
 __all__ = ["Asgi", "is_asgi", "mount"]
 
@@ -72,9 +72,8 @@ class Host:
         self._state = state
         self.__name__ = name
 
-    async def __call__(self, request: Request, **values: str) -> None:
-        scope = _scope(request, self._state)
-        await _Call(request).run(self._application, scope)
+    async def __call__(self, request: Request, **values: str) -> HTTPResponse | None:
+        return await _Call(request).run(self._application, _scope(request, self._state))
 
 
 def _scope(request: Request, state: dict[str, Any]) -> Scope:
@@ -113,35 +112,50 @@ class _Call:
 
     def __init__(self, request: Request) -> None:
         self._request = request
-        self._start: Message | None = None  # the head, until there is something to send with it
-        self._response: StreamingHTTPResponse | None = None
+        self._start: tuple[int, Headers] | None = None  # the head, until there is something to send with it
+        self._response: StreamingHTTPResponse | None = None  # that is written to, piece by piece
+        self._whole: HTTPResponse | None = None  # or that is known as a whole
         self._body_ended = False
         self._complete = False
-        self._over = asyncio.Event()  # the answer is complete, or the client has left
-        self._ended = asyncio.Event()  # the answer is complete, or the application has returned
+        self._ended = (
+            asyncio.get_running_loop().create_future()
+        )  # the answer is complete, or the application has returned
+        self._over: asyncio.Event | None = None  # the answer is complete, or the client has left
         self._reading = asyncio.Lock()
         self._told = False  # send() has said that nobody listens
-        request.on_disconnect(self._over.set)
 
-    async def run(self, application: Asgi, scope: Scope) -> None:
-        """Call the application and wait for its answer; what it does after that it does beside the server."""
+    async def run(self, application: Asgi, scope: Scope) -> HTTPResponse | None:
+        """Call the application and wait for its answer; what it does after that it does beside the server.
+
+        Gives the answer if it is whole; one in pieces has been written already.
+        """
         coroutine: Any = application(scope, self.receive, self.send)
-        task: asyncio.Task[None] = asyncio.create_task(
-            coroutine, name=f"asgi {self._request.method} {self._request.path}"
-        )
-        task.add_done_callback(lambda task: self._ended.set())
+        task: asyncio.Task[None] = asyncio.create_task(coroutine, name="asgi")
+        task.add_done_callback(self._end)
         try:
-            await self._ended.wait()
+            await self._ended
         except asyncio.CancelledError:
             task.cancel()
             await asyncio.wait((task,))
             raise
         if not task.done():
-            self._request.app.add_task(_rest(task), name=task.get_name())
+            name = f"asgi {self._request.method} {self._request.path}"
+            self._request.app.add_task(_rest(task), name=name)
         elif self._complete:
-            _log_failure(task)
+            self._log_failure(task)
         else:
             self._failed(task)
+        return self._whole
+
+    def _end(self, task: object = None) -> None:
+        if not self._ended.done():
+            self._ended.set_result(None)
+
+    def _log_failure(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            request = self._request
+            error_logger.error("%s %s failed after its answer", request.method, request.path, exc_info=error)
 
     def _failed(self, task: asyncio.Task[None]) -> None:
         """Raise what is wrong with an application that has returned before its answer was complete."""
@@ -168,7 +182,10 @@ class _Call:
                     return {"type": "http.disconnect"}
                 self._body_ended = data is None or stream.at_end
                 return {"type": "http.request", "body": data or b"", "more_body": not self._body_ended}
-        if not self._over.is_set():
+        if not self._complete and not self._request.is_disconnected:
+            if self._over is None:
+                self._over = asyncio.Event()
+                self._request.on_disconnect(self._over.set)
             await self._over.wait()
         return {"type": "http.disconnect"}
 
@@ -182,8 +199,7 @@ class _Call:
         if kind == "http.response.start":
             if self._start is not None or self._response is not None:
                 raise RuntimeError("the answer was started twice")
-            _check_head(message)
-            self._start = message
+            self._start = message["status"], _fields(message)
             return
         if kind not in ("http.response.body", "http.response.pathsend"):
             raise RuntimeError(f"not a message of an answer that is known here: {kind!r}")
@@ -203,12 +219,15 @@ class _Call:
 
     async def _send_body(self, data: bytes, more: bool) -> None:
         if self._response is None:
+            if not more and self._request.method != "HEAD":
+                self._take_whole(data)
+                return
             self._response = await self._begin(None if more else len(data))
         head_only = self._request.method == "HEAD"
         if (data or more) and not head_only:
             await self._response.write(data)
         if not more or head_only:
-            await self._end(self._response)
+            await self._end_answer(self._response)
         if more and head_only:
             self._told = True  # a body that nobody will see need not be made
 
@@ -221,34 +240,39 @@ class _Call:
                 await self._response.send_file(descriptor, 0, found.st_size)
         finally:
             os.close(descriptor)
-        await self._end(self._response)
+        await self._end_answer(self._response)
 
     async def _begin(self, size: int | None) -> StreamingHTTPResponse:
         """The answer, its head still held; ``size`` is that of all there is to send, if that is known."""
         assert self._start is not None
-        message, self._start = self._start, None
-        status: int = message["status"]
-        headers = _check_head(message)
+        (status, headers), self._start = self._start, None
         if size is not None and has_message_body(status) and (size or self._request.method != "HEAD"):
             headers.setdefault("Content-Length", size)
         return await self._request.respond(StreamingHTTPResponse(None, status, headers, None))
 
-    async def _end(self, response: StreamingHTTPResponse) -> None:
+    async def _end_answer(self, response: StreamingHTTPResponse) -> None:
         await response.eof()
+        self._completed()
+
+    def _completed(self) -> None:
         self._complete = True
-        self._over.set()
-        self._ended.set()
+        if self._over is not None:
+            self._over.set()
+        self._end()
+
+    def _take_whole(self, data: bytes) -> None:
+        assert self._start is not None
+        (status, headers), self._start = self._start, None
+        promised = promised_length(headers)
+        if promised is not None and promised != len(data) and has_message_body(status):
+            raise ContentLengthMismatch(f"{len(data)} bytes where Content-Length promised {promised}")
+        self._whole = HTTPResponse(data, status, headers)
+        self._completed()
 
 
-def _check_head(message: Message) -> Headers:
+def _fields(message: Message) -> Headers:
     """The fields of a head; raises ``ValueError`` for one that cannot be sent."""
     return Headers((str(name, "latin-1"), str(value, "latin-1")) for name, value in message.get("headers", ()))
-
-
-def _log_failure(task: asyncio.Task[None]) -> None:
-    error = None if task.cancelled() else task.exception()
-    if error is not None:
-        error_logger.error("%s failed after its answer", task.get_name(), exc_info=error)
 
 
 async def _rest(task: asyncio.Task[None]) -> None:

@@ -30,7 +30,7 @@ def only_http(function):
     return application
 
 
-async def test_a_whole_body_has_its_length(app, serve):
+async def test_a_whole_body_has_its_length(app, serve, caplog):
     @only_http
     async def application(scope, receive, send):
         await answering(send)
@@ -39,6 +39,18 @@ async def test_a_whole_body_has_its_length(app, serve):
     answer = await talk(await serve(app), b"GET / HTTP/1.1\r\n" + CLOSE)
     assert answer.startswith(b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nContent-Length: 5\r\n")
     assert body_of(answer) == b"hello"
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+@pytest.mark.parametrize("size", [4, 6])
+async def test_a_whole_body_that_is_not_what_was_promised_is_a_500(app, serve, caplog, size):
+    @only_http
+    async def application(scope, receive, send):
+        await answering(send, b"x" * size, headers=[(b"content-length", b"5")])
+
+    app.mount("/", application)
+    assert (await talk(await serve(app), b"GET / HTTP/1.1\r\n" + CLOSE)).startswith(b"HTTP/1.1 500 ")
+    assert f"{size} bytes where Content-Length promised 5" in caplog.text
 
 
 async def test_pieces_are_chunks_and_leave_at_once(app, serve):
