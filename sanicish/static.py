@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
 
+from sanicish.compression.accepting import choose_encoding
 from sanicish.definitions import RouteDef, StaticDef
 from sanicish.exceptions import FileNotFound
 from sanicish.files import guess_type
@@ -17,7 +18,6 @@ __all__ = ["StaticFiles", "static_routes"]
 
 
 _SUFFIXES = {"br": ".br", "zstd": ".zst", "gzip": ".gz"}
-_REFUSED = re.compile(r";\s*q=0(?:\.0*)?\s*\Z")  # RFC 9110 12.4.2
 
 
 class StaticFiles:
@@ -62,16 +62,17 @@ class StaticFiles:
         return response
 
     def _encoding(self, path: Path, accepted: str) -> str | None:
-        """The first encoding that the client takes and the file lies there in, no older than itself."""
-        takes = {one.partition(";")[0].strip().lower() for one in accepted.split(",") if not _REFUSED.search(one)}
-        for encoding, suffix in _SUFFIXES.items():
-            packed = path.with_name(path.name + suffix)
+        """What the client wants most of the encodings that the file lies there in, no older than itself."""
+        offered = tuple(_SUFFIXES)
+        while (encoding := choose_encoding(accepted, offered)) is not None:
+            packed = path.with_name(path.name + _SUFFIXES[encoding])
             try:
-                if encoding in takes and self._checked(packed).stat().st_mtime >= path.stat().st_mtime:
-                    return encoding
+                if self._checked(packed).stat().st_mtime >= path.stat().st_mtime:
+                    break
             except (OSError, FileNotFound):
-                continue
-        return None
+                pass
+            offered = tuple(one for one in offered if one != encoding)
+        return encoding
 
     def _inside(self, name: str) -> Path:
         if "\0" in name or "\\" in name or name.startswith("/"):

@@ -216,6 +216,18 @@ def test_a_packed_file_is_sent_to_who_takes_it(app, tmp_path):
     assert ask("a.txt", "br").headers["vary"] == "Accept-Encoding"
 
 
+@pytest.mark.parametrize(
+    ("accepted", "encoding"),
+    [("gzip, br", "br"), ("gzip, br;q=0.5", "gzip"), ("br;q=0, gzip", "gzip"), ("identity, gzip;q=0.5", None)],
+)
+def test_of_several_packed_files_the_one_is_sent_that_is_wanted_most(app, tmp_path, accepted, encoding):
+    for name in ("a.txt", "a.txt.gz", "a.txt.br"):
+        (tmp_path / name).write_bytes(b"")
+    app.static("/s", tmp_path, precompressed=True)
+    response = app.test_client.get("/s/a.txt", headers={"Accept-Encoding": accepted})[1]
+    assert response.headers.get("content-encoding") == encoding
+
+
 def test_a_directory_tells_how_long_its_files_are_good(app, tmp_path):
     (tmp_path / "a.txt").write_bytes(b"a")
     app.static("/s", tmp_path, max_age=3600)

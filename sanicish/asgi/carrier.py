@@ -38,8 +38,7 @@ class Carrier:
         self._receive = receive
         self._send = send
         self._news = asyncio.Event()  # something is to be sent, or the handler has ended
-        self._reading = asyncio.Event()  # cleared while more is unread than should be
-        self._reading.set()
+        self._reading: asyncio.Event | None = None  # to be set when no more is unread than should be
         self._flow = FlowControl(self, config["FAIRNESS_SLICE"])
         self._task: asyncio.Task[None] | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -82,7 +81,7 @@ class Carrier:
             await self._handler_ended(self._task)
             if self._reader is not None:
                 self._reader.cancel()
-                await asyncio.wait((self._reader,))
+                await asyncio.sleep(0)  # the turn in which it ends
         if exchange.outcome is not Outcome.COMPLETED and not self._flow.lost:
             raise ResponseError(
                 f"the answer to {exchange.head.method} {exchange.head.path} was cut: {exchange.outcome}"
@@ -162,17 +161,20 @@ class Carrier:
 
     def pause_reading(self) -> None:
         """Take no more for now; asked by the flow control."""
-        self._reading.clear()
+        self._reading = asyncio.Event()
 
     def resume_reading(self) -> None:
         """Go on."""
-        self._reading.set()
+        if self._reading is not None:
+            self._reading.set()
+            self._reading = None
 
     async def _read(self) -> None:
         body = self.exchange.body
         try:
             while True:
-                await self._reading.wait()
+                if self._reading is not None:
+                    await self._reading.wait()
                 message = await self._receive()
                 if message["type"] == "http.disconnect":
                     break

@@ -1,6 +1,7 @@
 """An application under the servers of others, real ones, in HTTP/1.1 and HTTP/2."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import httpx2
 import pytest
@@ -341,3 +342,31 @@ async def test_a_part_of_a_file(app, path, kind, tmp_path):
     assert (same.status_code, same.content) == (304, b"")
     assert part.status_code in (206, 200)  # the whole as long as the file is too young for a strong validator
     assert part.content in (whole.content, whole.content[100_000:100_010])
+
+
+@each_server("hypercorn-http2", "granian", "granian-http2")  # the first fails on its own, the others wait for ever
+async def test_a_server_that_stops_cuts_streams_that_go_on(app, path, kind):
+    ends = []
+
+    @app.get("/")
+    async def handler(request):
+        async def write(response):
+            try:
+                while True:
+                    await response.write("x")
+                    await asyncio.sleep(0.01)
+            finally:
+                ends.append(request.cancel_reason)
+
+        return stream(write)
+
+    async with AsyncExitStack() as stack:
+        async with served(kind, app, path) as there:
+            client = await stack.enter_async_context(there.client())
+            answer = await stack.enter_async_context(client.stream("GET", "/"))
+            pieces = answer.aiter_raw()
+            await anext(pieces)
+        with pytest.raises(httpx2.RemoteProtocolError):
+            async for _ in pieces:
+                pass
+    assert ends == ["shutdown"]
