@@ -9,6 +9,7 @@ import sysconfig
 from asyncio import Task
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
+from inspect import CO_GENERATOR
 from pathlib import Path
 from time import monotonic
 from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple, Protocol
 
 from sanicish.exchange import ConnInfo, Exchange
 from sanicish.flow import FlowControl
+from sanicish.pulling import Pull
 
 __all__ = ["OpenStream", "Waiting", "open_streams"]
 
@@ -110,9 +112,11 @@ def _look(connection: Connection, name: Callable[[Exchange], tuple[str, str | No
 _HOUSE = str(Path(__file__).parent)
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 
+_PULLING = f"{_HOUSE}/pulling.py"
+
 # Where the innermost code is that says it.
 _PLACES = {
-    f"{_HOUSE}/pulling.py": Waiting.GENERATOR,
+    _PULLING: Waiting.GENERATOR,
     f"{_HOUSE}/channel.py": Waiting.EVENT,
 }
 
@@ -130,7 +134,7 @@ def _waits_for(connection: Connection, exchange: Exchange, frames: list[FrameTyp
             return _PLACES[file]
         if "/asyncpg/" in file:
             return Waiting.DATABASE
-        if _is_own(file):
+        if _is_own(file) and not frame.f_code.co_flags & CO_GENERATOR:
             break
     return Waiting.HANDLER
 
@@ -167,6 +171,8 @@ def _frames(awaited: Any) -> Iterator[FrameType]:
             continue
         if frame is not None:
             yield frame
+            if frame.f_code.co_filename == _PULLING and isinstance(pull := frame.f_locals.get("self"), Pull):
+                awaited = pull.iterator  # in a thread, which is no reason not to say where
 
 
 _DEEPEST = 200  # of coroutines in coroutines

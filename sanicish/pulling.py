@@ -90,6 +90,11 @@ class Pull:
         self._ended = False  # nothing more will come; the iterator is closed
         self._error: BaseException | None = None
 
+    @property
+    def iterator(self) -> Any:
+        """What is pulled, once it is."""
+        return self._iterator
+
     # In the loop
 
     async def batch(self) -> list[bytes]:

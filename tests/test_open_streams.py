@@ -204,7 +204,8 @@ async def test_a_sync_generator_that_blocks(app, serve):
         wire.send(GET)
         await wire.until(b"a\r\n")
         try:
-            await waiting(app, "sync generator")
+            told = await waiting(app, "sync generator")
+            assert told.where == f"test_open_streams.py:{rows.__code__.co_firstlineno + 3} rows"
         finally:
             go_on.set()
         await wire.until(b"0\r\n\r\n")

@@ -1,13 +1,14 @@
 """The hot path in pieces: each case gives a function that does its work ``times`` times."""
 
 import asyncio
+import os
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import uvloop
 
-from sanicish import Sanic
+from sanicish import Sanic, log
 from sanicish.config import Config
 from sanicish.http1.framing import Chunked
 from sanicish.http1.parser import RequestParser
@@ -148,7 +149,7 @@ def _finish(coroutine: Coroutine[Any, Any, None]) -> None:
 
 
 @contextmanager
-def cycle(request: bytes, end: bytes) -> Iterator[Repeat]:
+def cycle(request: bytes, end: bytes, access_log: bool = False) -> Iterator[Repeat]:
     """Bytes in, answer out, up to what it must end with: the whole server without sockets."""
     app = Sanic("micro", configure_logging=False, register=False, load_env=False)
 
@@ -190,9 +191,12 @@ def cycle(request: bytes, end: bytes) -> Iterator[Repeat]:
         protocol.connection_lost(None)
 
     async def start() -> Server:
-        return Server(app, access_log=False)
+        return Server(app, access_log=access_log)
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner, open(os.devnull, "w") as nowhere:
+        if access_log:
+            log.configure()
+            cast(Any, log.access_logger.handlers[0]).setStream(nowhere)
         server = runner.run(start())
         yield lambda times: runner.run(answer(times))
 
@@ -206,6 +210,7 @@ CASES = {
     "route a path with a number": route("/items7/17"),
     "feed and read 100 pieces": read(),
     "cycle: plain GET": cycle(SHORT, b"Hello, World!"),
+    "cycle: plain GET, with an access line": cycle(SHORT, b"Hello, World!", access_log=True),
     "cycle: browser's GET, parameter, query": cycle(BROWSER, b"yes"),
     "cycle: 100 writes": cycle(SHORT.replace(b"/plain", b"/writes"), b"0\r\n\r\n"),
     "cycle: POST of 1 KiB, streamed": cycle(UPLOAD, b"1024"),
