@@ -314,7 +314,7 @@ class HttpProtocol(asyncio.Protocol):
         return info
 
     def _left_unread(self) -> bool:
-        """Whether the peer has left behind bytes that are not read: then nothing else will tell."""
+        """Whether the peer has left and nothing else will tell: its bytes are not read, or it resets after its FIN."""
         state = (self._tcp_info() or b"\0")[0]
         return state == _CLOSE or (state == _CLOSE_WAIT and self.flow.holding == HOLD_BODY)
 
@@ -336,7 +336,7 @@ class HttpProtocol(asyncio.Protocol):
             return
         if self._lost:  # the handler is shielded, or takes a last look at what came
             return
-        if exchange is not None and self.flow.holding and self._left_unread():
+        if exchange is not None and (self.flow.holding or self.connection.peer_ended) and self._left_unread():
             self._client_left()
         due = self.watch.look(self.connection, self._host.clocks, now, self._taken)
         if due is not None:

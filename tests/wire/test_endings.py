@@ -352,6 +352,33 @@ async def test_a_cut_upload_cancels_a_handler_that_does_not_read(app, serve, wit
     assert witness.cancelled and witness.reason == "disconnect"
 
 
+async def test_a_client_that_left_just_before_a_write_is_noticed_although_nothing_more_is_written(app, serve, witness):
+    """It answers that write by a reset, which neither a read nor a write tells of: both loops read no more after its FIN."""
+    more = asyncio.Event()
+
+    @app.get("/")
+    async def burst(request):
+        async def write(response):
+            with witness(request):
+                await response.write("a")
+                await more.wait()
+                await response.write("b")
+                await asyncio.Event().wait()
+
+        return stream(write)
+
+    app.config.KEEP_ALIVE_TIMEOUT = 0.2  # so that it is looked often
+    async with Wire(await serve(app)) as wire:
+        wire.send(GET)
+        await wire.until(b"a\r\n")
+        (protocol,) = app._serving.server.connections
+        wire.writer.close()
+        await until(lambda: protocol.connection.peer_ended)
+        more.set()
+        await witness.wait_left()
+    assert witness.cancelled and witness.reason == "disconnect"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "leave", [lambda wire: wire.writer.transport.abort(), lambda wire: wire.reset()], ids=["close", "reset"]
