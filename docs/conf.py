@@ -41,13 +41,10 @@ html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#0b6e5f", "color-brand-content": "#0b6e5f"},
     "dark_css_variables": {"color-brand-primary": "#4fd1b5", "color-brand-content": "#4fd1b5"},
 }
-pygments_style = "friendly"
-pygments_dark_style = "github-dark"
-
 # The index lists its pages in words, for who reads it as a file; this is the same for the sidebar. What no line names
 # comes behind, so a new guide is in the book when its file is there.
 CONTENTS = {
-    "Start": ["tutorial"],
+    "Start": ["tutorial", "examples"],
     "Guides": [
         "guide/request-streams",
         "guide/responses",
@@ -85,7 +82,12 @@ CONTENTS = {
 }
 
 # Pages of the repository's root, which are pages of the book too.
-OF_ROOT = {"architecture": "ARCHITECTURE.md", "changelog": "CHANGELOG.md", "contributing": "CONTRIBUTING.md"}
+OF_ROOT = {
+    "examples": "examples/README.md",
+    "architecture": "ARCHITECTURE.md",
+    "changelog": "CHANGELOG.md",
+    "contributing": "CONTRIBUTING.md",
+}
 
 
 def _short_title(page: str) -> str:
@@ -104,6 +106,13 @@ def _contents() -> str:
         pages = "\n".join(f"{_short_title(page)} <{page}>" for page in dict.fromkeys(named))
         parts.append(f"```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{pages}\n```\n")
     return "\n\n".join(["", *parts])
+
+
+def _examples(text: str) -> str:
+    """The list of the examples, and each of them whole."""
+    text = re.sub(r"\]\((\w+)\.py\)", r"](#\1)", text.replace("](../docs/", "](")).replace("[demo](demo/)", "demo")
+    programs = (ROOT / "examples" / f"{name}.py" for name in re.findall(r"\]\(#(\w+)\)", text))
+    return text + "".join(f"\n## {path.stem}\n\n```python\n{path.read_text('utf-8')}```\n" for path in programs)
 
 
 def _settings() -> str:
@@ -136,6 +145,8 @@ def _source(app: Any, docname: str, source: list[str]) -> None:
         source[0] = re.sub(r"\]\(docs/", "](", (ROOT / OF_ROOT[docname]).read_text("utf-8"))
     for page, file in OF_ROOT.items():
         source[0] = re.sub(rf"\]\(((?:\.\./)*){re.escape(file)}", rf"](/{page}.md", source[0])
+    if docname == "examples":
+        source[0] = _examples(source[0])
     source[0] = source[0].replace("<!-- settings -->", _settings()) if docname == "reference/settings" else source[0]
     source[0] = source[0].replace("<!-- command -->", _command()) if docname == "reference/command" else source[0]
     if docname == "index":

@@ -1,13 +1,18 @@
 """`sanicish port`: what it finds in programs, what it mends, and what it leaves as it is."""
 
+import ast
 import json
+import re
 import textwrap
+from pathlib import Path
 
 import pytest
 
 from sanicish.cli import main
 from sanicish.porting import read
 from sanicish.porting.findings import apply
+
+ROOT = Path(__file__).parent.parent
 
 
 def source(text):
@@ -426,3 +431,13 @@ def test_installed_packages_are_not_read(shop, capsys):
 def test_a_path_that_is_not_there_is_told(tmp_path, capsys):
     assert main(["port", str(tmp_path / "nowhere")]) == 2
     assert "there is no" in capsys.readouterr().err
+
+
+def test_the_guide_tells_every_rule():
+    nodes = [
+        node for room in (ROOT / "sanicish" / "porting").glob("*.py") for node in ast.walk(ast.parse(room.read_text()))
+    ]
+    calls = [node for node in nodes if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "finding"]
+    used = {call.args[1].value for call in calls if isinstance(call.args[1], ast.Constant)}
+    told = set(re.findall(r"^\| `([a-z-]+)` \|", (ROOT / "docs" / "porting" / "port.md").read_text(), re.MULTILINE))
+    assert used | {"import"} == told - {"fix", "change", "look"}
