@@ -7,6 +7,8 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
+from sanicish.compression.coders import named_encodings
+from sanicish.compression.exchange import Compression
 from sanicish.config import Config
 from sanicish.context import current_request
 from sanicish.exceptions import ClientDisconnected, SanicException, ServerError, ServiceUnavailable
@@ -34,12 +36,18 @@ class Application(Protocol):
     early_middleware: list[Middleware]
     request_middleware: list[Middleware]
     response_middleware: list[Middleware]
+    compression: Compression | None
+
+    def compress(self, *encodings: str) -> None:
+        """Compress answers for clients that take it."""
 
 
 def prepare(app: Application) -> None:
     """Take what the settings ask of every answer, before the first one is given."""
     if app.config["REQUEST_ID_IN_RESPONSE"] and _tell_id not in app.response_middleware:
         app.response_middleware.append(_tell_id)
+    if app.config["COMPRESS"] and app.compression is None:
+        app.compress(*named_encodings(app.config["COMPRESS"]))
 
 
 def _tell_id(request: Request, response: Any) -> None:

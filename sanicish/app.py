@@ -14,8 +14,7 @@ from sanicish import log
 from sanicish.answering import answer, name, pass_response, prepare
 from sanicish.asgi.application import Receive, Scope, Send, answer_asgi
 from sanicish.blueprints import Blueprint, BlueprintGroup, Mounted
-from sanicish.compression.coders import named_encodings
-from sanicish.compression.exchange import Answer, compressing
+from sanicish.compression.exchange import Answer, Compression
 from sanicish.config import Config
 from sanicish.context import finding_request
 from sanicish.debug.teaching import Teacher
@@ -79,7 +78,7 @@ class Sanic(Registry):
         self.loads = loads
         self.debug = False
         self._teacher: Teacher | None = None
-        self._plain_answer: Answer = answer  # without advice
+        self.compression: Compression | None = None
         self._answer: Answer = answer
         self.router = Router()
         self.blueprints: dict[str, Blueprint] = {}
@@ -297,8 +296,8 @@ class Sanic(Registry):
         return self.templates.options
 
     def compress(self, *encodings: str, **options: Any) -> None:
-        """Compress answers for clients that take it, as they are written; what may be said is told at ``compressing``."""
-        self._plain_answer = compressing(answer, self.config, encodings, **options)
+        """Compress answers for clients that take it, as they are written; see ``Compression`` for the options."""
+        self.compression = Compression(self.config, encodings, **options)
         self._debug(self.debug)
 
     def context_processor(self, processor: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, Any]]:
@@ -341,8 +340,6 @@ class Sanic(Registry):
         await self.lifecycle.run(self, event)
         if event == "before_server_start":
             prepare(self)
-            if self.config["COMPRESS"] and self._plain_answer is answer:
-                self.compress(*named_encodings(self.config["COMPRESS"]))
         if self._teacher is not None:
             self._teacher.hear(event)
         if self.signals and event in SERVER_SIGNALS:
@@ -410,10 +407,11 @@ class Sanic(Registry):
     go_fast = run
 
     def _debug(self, debug: bool) -> None:
-        """Choose, once for every start, between answering and answering with advice."""
+        """Choose, once for every start, how to answer: with advice or without, compressed or not."""
         self.debug = debug
-        self._teacher = Teacher(self.config, self._plain_answer) if debug else None
-        self._answer = self._teacher.answer if self._teacher is not None else self._plain_answer
+        self._teacher = Teacher(self.config, answer) if debug else None
+        chosen = answer if self._teacher is None else self._teacher.answer
+        self._answer = chosen if self.compression is None else self.compression.around(chosen)
 
     @property
     def serve_location(self) -> str:

@@ -77,6 +77,10 @@ class AsgiExchange(Exchange):
         return self._flow.paused or self._flow.lost
 
     @property
+    def unsent(self) -> int:
+        return self._pending
+
+    @property
     def bodiless(self) -> bool:
         return self._bodiless
 

@@ -18,39 +18,44 @@ from sanicish.exchange import Exchange, Outcome, WrappedExchange
 from sanicish.flow import READY
 from sanicish.headers import Headers, promised_length
 
-__all__ = ["Answer", "CompressedExchange", "compressing"]
+__all__ = ["Answer", "CompressedExchange", "Compression"]
 
 _SLICE = 65_536  # bytes that are compressed at once
 
 Answer = Callable[[Any, Exchange], Coroutine[Any, Any, None]]
 
 
-def compressing(
-    answer: Answer,
-    config: Config,
-    encodings: Iterable[str] = (),
-    *,
-    levels: Mapping[str, int] | None = None,
-    min_size: int = 1024,
-    types: Iterable[str] = (),
-    events: bool = False,
-) -> Answer:
-    """Answer as ``answer`` does, and compress for clients that take it.
+class Compression:
+    """What an application has asked for.
 
     ``encodings`` are ``zstd``, ``br`` and ``gzip``, the preferred one first; without any, those that are installed.
     ``levels`` are theirs, ``min_size`` is bytes, ``types`` are media types that shrink beside those known; ``events``
     has event streams compressed too. Raises ``ImportError`` for what is not installed, ``ValueError`` for what there
     is not.
     """
-    made = coders(encodings, levels or {})
-    policy = Policy(made, min_size, types, events, config["RESPONSE_BUFFER_LIMIT"])
 
-    async def answer_compressed(app: Any, exchange: Exchange) -> None:
-        wrapped = CompressedExchange(exchange, policy)
-        await answer(app, wrapped)
-        await wrapped.complete()
+    def __init__(
+        self,
+        config: Config,
+        encodings: Iterable[str] = (),
+        *,
+        levels: Mapping[str, int] | None = None,
+        min_size: int = 1024,
+        types: Iterable[str] = (),
+        events: bool = False,
+    ) -> None:
+        made = coders(encodings, levels or {})
+        self._policy = Policy(made, min_size, types, events, config["RESPONSE_BUFFER_LIMIT"])
 
-    return answer_compressed
+    def around(self, answer: Answer) -> Answer:
+        """Answer as ``answer`` does, and compress for clients that take it."""
+
+        async def answer_compressed(app: Any, exchange: Exchange) -> None:
+            wrapped = CompressedExchange(exchange, self._policy)
+            await answer(app, wrapped)
+            await wrapped.complete()
+
+        return answer_compressed
 
 
 class _Rest:
@@ -97,6 +102,10 @@ class CompressedExchange(WrappedExchange):
         self._ticking = False
         self._turns = 0  # of the loop, since the last write
         self._whole: Callable[[], Coroutine[Any, Any, None]] | None = None
+
+    @property
+    def unsent(self) -> int:
+        return self.inner.unsent + self._backlog_size
 
     # The head
 
@@ -161,6 +170,7 @@ class CompressedExchange(WrappedExchange):
     def abort(self, outcome: Outcome = Outcome.FAILED) -> None:
         self._coder = None
         self._backlog.clear()
+        self._backlog_size = 0
         self.inner.abort(outcome)
 
     # What waits for its turn

@@ -315,6 +315,26 @@ async def test_a_mount_knows_its_root(app, serve, target, root, path):
     assert seen == [(root, path)]
 
 
+@pytest.mark.parametrize("method", ["GET", "QUERY", "PROPFIND", "TRACE", "DELETE"])
+async def test_an_application_answers_every_method(app, serve, method):
+    app.mount("/", only_http(lambda scope, receive, send: answering(send, scope["method"].encode())))
+    answer = await talk(await serve(app), method.encode() + b" / HTTP/1.1\r\n" + CLOSE)
+    assert body_of(answer) == method.encode()
+
+
+async def test_a_mount_may_have_parameters(app, serve):
+    seen = []
+
+    @only_http
+    async def application(scope, receive, send):
+        seen.append(scope["root_path"])
+        await answering(send)
+
+    app.mount("/<tenant>/api", application)
+    await talk(await serve(app), b"GET /a%20b/api/x HTTP/1.1\r\n" + CLOSE)
+    assert seen == ["/a b/api"]
+
+
 async def test_routes_stand_beside_a_mount(app, serve):
     app.mount("/", only_http(lambda scope, receive, send: answering(send, b"theirs")))
 

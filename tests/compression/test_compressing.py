@@ -7,7 +7,6 @@ import zlib
 import pytest
 
 from sanicish import Event, Sanic, file, html, json, raw, sse, stream, text
-from sanicish.compression.exchange import compressing
 from tests.compression.decoding import ENCODINGS, Decoder, decode
 from tests.doubles.answers import read_answers
 from tests.doubles.asgi import AsgiServer, scope_of
@@ -594,4 +593,4 @@ def test_what_there_is_not_is_refused_when_it_is_said(app):
     with pytest.raises(ValueError, match="deflate"):
         app.compress("deflate")
     with pytest.raises(TypeError):
-        compressing(None, app.config, speed="high")
+        app.compress(speed="high")

@@ -52,6 +52,19 @@ async def ask(serve, app):
 # Writes
 
 
+async def test_advice_is_given_where_answers_are_compressed_too(serve, app, streams, advice):
+    app.compress()
+
+    @streams
+    async def write(response):
+        for _ in range(100):
+            response.write("x")
+
+    await talk(await serve(app, debug=True), GET.replace(b"\r\n\r\n", b"\r\nAccept-Encoding: gzip\r\n\r\n"))
+    (told,) = advice()
+    assert "never awaited" in told
+
+
 async def test_a_stream_that_never_awaits_its_writes_is_told(serve, app, streams, advice):
     @streams
     async def write(response):
