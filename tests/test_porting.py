@@ -132,7 +132,15 @@ def test_a_jsonify_of_keywords_is_left_to_hands():
 
 
 def test_other_programs_are_let_alone():
-    assert read("import requests\nfrom aiohttp import web\n\nasync def f(response):\n    response.write(b'')\n") == []
+    program = """
+        import requests
+        from aiohttp import web
+
+        async def flask(request, response):
+            response.write(request.stream.read())
+            request.user = request.data
+    """
+    assert read(source(program)) == []
 
 
 # Streams
@@ -414,7 +422,7 @@ def test_line_ends_and_encodings_stay(tmp_path):
 
 
 def test_what_is_no_python_is_told_and_the_rest_is_read(shop, capsys):
-    (shop / "old.py").write_text("print 'a'\n")
+    (shop / "old.py").write_text("from sanic import Sanic\nprint 'a'\n")
     assert main(["port", str(shop)]) == 1
     captured = capsys.readouterr()
     assert "old.py: cannot be read" in captured.err

@@ -88,8 +88,6 @@ def _made(source: Source) -> set[str]:
 
 def applications(source: Source) -> Iterator[Finding]:
     """``@app.errorhandler(404)``, ``app.run(threaded=True)``, ``app.test_client()``."""
-    if not source.frameworks:
-        return
     made = _made(source)
     for node in source.nodes:
         if not isinstance(node, ast.Attribute) or not _is_application(source, node.value, made):

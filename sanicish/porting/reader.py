@@ -1,5 +1,6 @@
 """All that is found in one module: every rule, in the order of the lines."""
 
+import re
 from collections.abc import Callable, Collection, Iterator
 
 from sanicish.porting import imports, members, streams, views
@@ -10,7 +11,9 @@ __all__ = ["read"]
 
 Rule = Callable[[Source], Iterator[Finding]]
 
-RULES: tuple[Rule, ...] = (*imports.RULES, *streams.RULES, *members.RULES, *views.RULES)
+RULES: tuple[Rule, ...] = (*streams.RULES, *members.RULES, *views.RULES)
+
+_MENTIONED = re.compile("sanic|flask|quart|werkzeug")  # without one of them nothing can be found
 
 
 def read(text: str, own: Collection[str] = ()) -> list[Finding]:
@@ -18,6 +21,9 @@ def read(text: str, own: Collection[str] = ()) -> list[Finding]:
 
     Nothing, if it imports neither Sanic nor Flask nor Quart. Raises ``SyntaxError`` for what is no Python.
     """
+    if not _MENTIONED.search(text):
+        return []
     source = Source(text, own)
-    found = (finding for rule in RULES for finding in rule(source))
+    rules: tuple[Rule, ...] = (*imports.RULES, *RULES) if source.frameworks else imports.RULES
+    found = (finding for rule in rules for finding in rule(source))
     return sorted(found, key=lambda finding: (finding.line, finding.column))
