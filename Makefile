@@ -45,6 +45,14 @@ $(VENV)/.browser: | $(BIN)/pip
 	  || echo "!! no browser could be installed; its tests are skipped (apt-get install chromium-headless-shell libatomic1)"; }
 	@touch $@
 
+# A proxy for the test of rolling restarts; without one it is skipped, and says so.
+$(VENV)/.haproxy: | $(BIN)/pip
+	@PATH="$$PATH:/usr/sbin" command -v haproxy >/dev/null || { \
+	  echo ">> installing HAProxy for the test of rolling restarts"; \
+	  { $(APT) update -qq && $(APT) install -y -qq --no-install-recommends haproxy; } >/dev/null 2>&1 \
+	  || echo "!! HAProxy could not be installed; its tests are skipped (apt-get install haproxy)"; }
+	@touch $@
+
 $(VENV)/.bench: $(SETUP) | $(BIN)/pip
 	@echo ">> installing sanicish and what its benchmarks need"
 	@$(PIP) -e '.[bench]'
@@ -58,7 +66,7 @@ $(VENV)/.docs: $(SETUP) | $(BIN)/pip
 demo: $(VENV)/.demo ## serve the demo on http://HOST:PORT, with a PostgreSQL of its own
 	@$(BIN)/python -m examples.demo --host $(HOST) --port $(PORT) $(ARGS)
 
-test: $(VENV)/.dev $(VENV)/.browser ## run all tests
+test: $(VENV)/.dev $(VENV)/.browser $(VENV)/.haproxy ## run all tests
 	@$(BIN)/python -m pytest -rs $(ARGS)
 
 test-quick: $(VENV)/.dev ## run the fast tests

@@ -13,7 +13,7 @@ from sanicish.config import Clocks, Limits
 from sanicish.exceptions import RequestTimeout, SanicException
 from sanicish.exchange import ConnInfo, Exchange, Handler, Outcome, RequestHead
 from sanicish.flow import HOLD_BODY, FlowControl
-from sanicish.http1.connection import Http1Connection
+from sanicish.http1.connection import Http1Connection, Phase
 from sanicish.http1.exchange import Http1Exchange, SendFile
 from sanicish.http1.serialize import DateField
 from sanicish.log import Access, error_logger, logger
@@ -380,6 +380,11 @@ class HttpProtocol(asyncio.Protocol):
     def shutdown(self) -> None:
         """Finish what is open and close."""
         self.connection.shutdown()
+
+    @property
+    def unheard(self) -> bool:
+        """Whether the head of a request is on its way, or should be: the first, or one that has begun."""
+        return self.connection.phase is Phase.HEAD
 
     def drain(self) -> None:
         """Finish what is open, answer one more request if it comes, and close."""

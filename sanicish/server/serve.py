@@ -29,6 +29,7 @@ from sanicish.server.tls import renew_certificate, tls_context
 __all__ = ["Application", "Server", "new_loop", "serve"]
 
 _SWEEP_SLICE = 500  # connections looked at before others get their turn
+_FIRST_REQUEST = 0.5  # seconds for what a connection that was accepted at the last moment asks
 _OF_ADDRESSES = ("family", "flags", "reuse_address", "reuse_port")  # options of loop.create_server
 
 
@@ -97,7 +98,7 @@ class Server:
         """A connection was made."""
         self.connections.add(protocol)
         if self.stopping:
-            protocol.shutdown()
+            self._send_off(protocol)
         elif self.max_connections is not None and len(self.connections) > self.max_connections:
             protocol.refuse(ServiceUnavailable("too many connections; try again later"))
         elif self.draining:
@@ -239,7 +240,7 @@ class Server:
             self.accept_no_more()
             self.app.server_stopping()
             for protocol in tuple(self.connections):
-                protocol.shutdown()
+                self._send_off(protocol)
             if not await self._wait_closed(self.app.config["GRACEFUL_SHUTDOWN_TIMEOUT"] if grace is None else grace):
                 logger.info("%d connections are still open; they are cut now", len(self.connections))
                 for protocol in tuple(self.connections):
@@ -253,6 +254,14 @@ class Server:
             for protocol in self.connections:
                 protocol.let_go()
             self._ended.set()
+
+    def _send_off(self, protocol: HttpProtocol) -> None:
+        """Let a connection end; one that has just been accepted has a request on its way, which is answered."""
+        if protocol.unheard:
+            protocol.drain()
+            self.loop.call_later(_FIRST_REQUEST, protocol.shutdown)
+        else:
+            protocol.shutdown()
 
     async def wait_stopped(self) -> None:
         """Wait until somebody has stopped the server."""

@@ -16,11 +16,12 @@ from pathlib import Path
 
 import pytest
 
+HAPROXY = shutil.which("haproxy", path=f"{os.environ['PATH']}:/usr/sbin")
 RECIPE = Path(__file__).parents[2] / "deploy" / "haproxy.cfg"
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(shutil.which("haproxy") is None, reason="haproxy is not installed (apt-get install haproxy)"),
+    pytest.mark.skipif(HAPROXY is None, reason="haproxy is not installed (apt-get install haproxy)"),
 ]
 
 PROGRAM = """
@@ -97,7 +98,7 @@ def haproxy(replicas, folder, change=lambda text: text):
     (folder / "haproxy.cfg").write_text(change(RECIPE.read_text("utf-8")))
     with socket.create_server(("127.0.0.1", 0), backlog=512) as front:
         process = subprocess.Popen(
-            ["haproxy", "-db", "-f", str(folder / "haproxy.cfg")],
+            [HAPROXY, "-db", "-f", str(folder / "haproxy.cfg")],
             pass_fds=[front.fileno()],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

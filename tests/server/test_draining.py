@@ -172,6 +172,32 @@ async def test_only_who_asks_for_it_gets_a_drain(server):
     assert not server.server.draining
 
 
+# The stop itself
+
+
+@pytest.mark.parametrize("begun", [b"", request()[:10]], ids=["nothing", "half a head"])
+async def test_request_on_its_way_when_the_server_stops_is_answered(server, begun):
+    async with Wire(server.sockets[0].getsockname()) as wire:
+        wire.send(begun)
+        while not server.connections or (begun and not next(iter(server.connections)).connection.begun):
+            await asyncio.sleep(0)
+        server.close()
+        while not server.server.stopping:
+            await asyncio.sleep(0)
+        wire.send(request()[len(begun) :])
+        answer = await wire.rest()
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n") and b"Connection: close\r\n" in answer
+
+
+@pytest.mark.slow
+async def test_connection_that_never_asks_does_not_delay_the_stop_for_long(server):
+    async with Wire(server.sockets[0].getsockname()) as wire:
+        while not server.connections:
+            await asyncio.sleep(0)
+        server.close()
+        assert await wire.rest() == b""
+
+
 # Servers in a loop of the caller's
 
 
