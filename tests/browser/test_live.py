@@ -161,10 +161,10 @@ def test_a_pause_holds_the_page_still(page, opened):
     expect(page.locator("#state")).to_have_text("paused")
     with page.expect_event("console") as told:  # the next look has come, and nothing was drawn
         page.evaluate("source.addEventListener('message', () => console.log('looked'), {once: true})")
-        opened("/apples")
-    assert told.value.text == "looked" and row(page, "/apples").count() == 0
+        opened("/plums")
+    assert told.value.text == "looked" and row(page, "/plums").count() == 0
     page.click("#pause")
-    expect(row(page, "/apples")).to_have_count(1, timeout=10_000)
+    expect(row(page, "/plums")).to_have_count(1, timeout=10_000)
 
 
 @pytest.mark.parametrize("width", [360, 390, 768, 1280])
