@@ -113,8 +113,8 @@ async def answer(app: Application, exchange: Exchange) -> None:
         await _fail(app, request, exchange, error)
 
 
-def name(app: Application, exchange: Exchange) -> tuple[str, str | None]:
-    """The name of the route that answers an exchange, empty if none does, and the id of its request if it has one."""
+def name(app: Application, exchange: Exchange) -> tuple[str, str, str | None]:
+    """The name of the route that answers an exchange, empty if none does; its client; its id if it has one."""
     request = app.request_class(exchange, app)
     try:
         route, _ = app.router.match(request.method, request.path, _host(request) if app.router.has_hosts else None)
@@ -123,7 +123,7 @@ def name(app: Application, exchange: Exchange) -> tuple[str, str | None]:
     else:
         found = route.name
     id = exchange.request_id or exchange.told_id(app.config.id_field)
-    return found, None if id is None else str(id)
+    return found, request.remote_addr or exchange.conn.peer, None if id is None else str(id)
 
 
 async def _answer_without_route(app: Application, request: Request, exchange: Exchange, error: SanicException) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from sanicish.config import Config
 from sanicish.headers import Headers
 
-__all__ = ["parse_forwarded"]
+__all__ = ["is_proxied", "parse_forwarded"]
 
 # A pair of an element, read from its end: what our proxy added stands there, and no quote that a client left open
 # before it can swallow it.
@@ -25,6 +25,11 @@ _X_FIELDS = {
     "host": ("x-forwarded-host",),
     "port": ("x-forwarded-port",),
 }
+
+
+def is_proxied(config: Config) -> bool:
+    """Whether anything that proxies say is believed."""
+    return bool(config.FORWARDED_SECRET or config.REAL_IP_HEADER or config.PROXIES_COUNT)
 
 
 def parse_forwarded(headers: Headers, config: Config) -> dict[str, Any]:

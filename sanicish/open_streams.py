@@ -15,7 +15,7 @@ from time import monotonic
 from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
 from typing import Any, NamedTuple, Protocol
 
-from sanicish.exchange import ConnInfo, Exchange
+from sanicish.exchange import Exchange
 from sanicish.flow import FlowControl
 from sanicish.pulling import Pull
 
@@ -37,7 +37,8 @@ class Waiting(StrEnum):
 class OpenStream(NamedTuple):
     """One exchange that is open.
 
-    ``route`` is the name of its route, empty if there is none. ``age`` is seconds since its handler began; ``bytes_in``
+    ``route`` is the name of its route, empty if there is none; ``peer`` the client that a trusted proxy names, else the
+    peer's address and port. ``age`` is seconds since its handler began; ``bytes_in``
     and ``bytes_out`` count the bodies, ``unsent`` is how many of the bytes written wait in memory for the client,
     ``rate`` how many bytes a second have moved, both ways together, since it began. ``where`` is the place in the
     application's own code that waits (``shop.py:42 export``), empty if there is none.
@@ -60,7 +61,6 @@ class OpenStream(NamedTuple):
 class Connection(Protocol):
     """What is looked at of a connection."""
 
-    conn: ConnInfo
     flow: FlowControl
 
     @property
@@ -73,10 +73,12 @@ class Connection(Protocol):
     def task(self) -> Task[None] | None: ...
 
 
-def open_streams(
-    connections: Iterable[Connection], name: Callable[[Exchange], tuple[str, str | None]], most: int | None = None
-) -> list[OpenStream]:
-    """The exchanges on these connections, the oldest first, at ``most`` so many; ``name`` gives route name and id."""
+# Route, peer and id of an exchange.
+Name = Callable[[Exchange], tuple[str, str, str | None]]
+
+
+def open_streams(connections: Iterable[Connection], name: Name, most: int | None = None) -> list[OpenStream]:
+    """The exchanges on these connections, the oldest first, at ``most`` so many."""
     now = monotonic()
     found = [(one.exchange.began or now, count, one) for count, one in enumerate(connections) if one.exchange]
     return [
@@ -85,10 +87,10 @@ def open_streams(
     ]
 
 
-def _look(connection: Connection, name: Callable[[Exchange], tuple[str, str | None]], now: float) -> OpenStream:
+def _look(connection: Connection, name: Name, now: float) -> OpenStream:
     exchange = connection.exchange
     assert exchange is not None
-    route, request_id = name(exchange)
+    route, peer, request_id = name(exchange)
     frames = list(_frames(connection.task))
     age = max(0.0, now - exchange.began) if exchange.began else 0.0
     unsent = connection.unsent
@@ -97,7 +99,7 @@ def _look(connection: Connection, name: Callable[[Exchange], tuple[str, str | No
         route=route,
         method=exchange.head.method,
         path=exchange.head.target.decode("latin-1"),
-        peer=connection.conn.peer,
+        peer=peer,
         age=round(age, 6),
         bytes_in=exchange.body.received,
         bytes_out=exchange.bytes_sent,

@@ -344,6 +344,19 @@ async def test_a_file_that_its_client_does_not_take_is_not_told_as_sent(app, tol
     assert line["outcome"] == "client left" and line["byte"] < 60 << 20
 
 
+async def test_the_client_that_a_trusted_proxy_names_is_told(app, told):
+    app.config.PROXIES_COUNT = 1
+    app.get("/")(lambda request: text(""))
+    await ask(app, GET + b"X-Forwarded-For: 6.6.6.6, 203.0.113.9\r\n\r\n")
+    assert told()[0]["host"] == "203.0.113.9"
+
+
+async def test_nobody_else_is_believed(app, told):
+    app.get("/")(lambda request: text(""))
+    await ask(app, GET + b"X-Forwarded-For: 203.0.113.9\r\n\r\n")
+    assert told()[0]["host"].startswith("127.0.0.1:")
+
+
 # Ids in answers
 
 

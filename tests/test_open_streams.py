@@ -95,6 +95,22 @@ async def test_a_route_is_found_by_its_host_too(app, serve):
         await wire.answer()
 
 
+async def test_the_client_that_a_trusted_proxy_names_is_the_peer(app, serve):
+    app.config.REAL_IP_HEADER = "X-Real-IP"
+    go_on = asyncio.Event()
+
+    @app.get("/")
+    async def wait(request):
+        await go_on.wait()
+        return text("")
+
+    async with Wire(await serve(app)) as wire:
+        wire.send(GET[:-2] + b"X-Real-IP: 203.0.113.9\r\n\r\n")
+        assert (await waiting(app, "handler")).peer == "203.0.113.9"
+        go_on.set()
+        await wire.answer()
+
+
 async def test_what_has_no_route_is_shown_while_middleware_works(app, serve):
     go_on = asyncio.Event()
 

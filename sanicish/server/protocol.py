@@ -57,6 +57,8 @@ class Host(Protocol):
     @property
     def cleanup_seconds(self) -> float: ...
 
+    def client_of(self, exchange: Exchange, /) -> str: ...
+
     def opened(self, protocol: "HttpProtocol", /) -> None: ...
 
     def closed(self, protocol: "HttpProtocol", /) -> None: ...
@@ -233,7 +235,7 @@ class HttpProtocol(asyncio.Protocol):
             head.target.decode("latin-1"),
             exchange.status,
             str(exchange.outcome),
-            self.conn.peer,
+            self._host.client_of(exchange),
             sent=exchange.bytes_sent,
             received=exchange.body.received,
             seconds=monotonic() - began if began else 0.0,

@@ -13,6 +13,8 @@ import uvloop
 from sanicish.config import Config
 from sanicish.exceptions import ServiceUnavailable
 from sanicish.exchange import Exchange, Handler, RequestHead
+from sanicish.forwarded import is_proxied, parse_forwarded
+from sanicish.headers import Headers
 from sanicish.http1.serialize import DateField
 from sanicish.log import error_logger, logger
 from sanicish.server.heap import keep_freed_memory
@@ -69,6 +71,7 @@ class Server:
         self.max_connections: int | None = config["MAX_CONNECTIONS"]
         self.access_log: bool = config["ACCESS_LOG"] if access_log is None else access_log
         self.id_field = config.id_field
+        self._proxied = is_proxied(config)
         self.ready = False  # all listeners of the start are done
         self.draining = False  # everybody is told to go elsewhere, and served as long as they come
         self.stopping = False
@@ -93,6 +96,13 @@ class Server:
         """How long a handler that was cancelled may take to end."""
         seconds: float = self.app.config["STREAM_CLEANUP_TIMEOUT"]
         return seconds
+
+    def client_of(self, exchange: Exchange) -> str:
+        """Who asked, as the log tells it: the client that a trusted proxy names, else the peer."""
+        if self._proxied:
+            told: str = parse_forwarded(Headers.from_raw(exchange.head.fields), self.app.config).get("for", "")
+            return told or exchange.conn.peer
+        return exchange.conn.peer
 
     def opened(self, protocol: HttpProtocol) -> None:
         """A connection was made."""

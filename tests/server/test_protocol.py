@@ -58,6 +58,9 @@ class Host:
         self.protocol = self.transport.protocol = HttpProtocol(self)
         self.protocol.connection_made(self.transport)
 
+    def client_of(self, exchange):
+        return exchange.conn.peer
+
     def opened(self, protocol):
         pass
 
