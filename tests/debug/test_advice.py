@@ -178,21 +178,31 @@ def test_the_watchdog_ends_when_its_loop_is_closed():
         assert not thread.is_alive()
 
 
-def test_a_loop_that_waits_for_something_of_nobodys_is_not_told():
-    """The thread that is looked at runs code of Python alone."""
-    asked, seen, made = threading.Semaphore(0), [], threading.Event()
+@pytest.fixture
+def look():
+    """A look at this thread, as the watchdog takes it; gives the places it told of."""
+    seen = []
+    dog = Watchdog(lambda answer: answer(), 3_600, lambda place, stack: seen.append(place))
 
-    def make():
-        nonlocal dog
-        dog = Watchdog(lambda answer: asked.release(), 0.001, lambda place, stack: seen.append(place))
-        made.set()
+    def look():
+        thread = threading.Thread(target=dog._look, args=(threading.Event(),))
+        thread.start()
+        thread.join(PATIENCE)
+        return seen
 
-    dog = None
-    threading.Timer(0, make).start()  # and the thread it was made in is gone
-    made.wait(PATIENCE)
-    asked.acquire(timeout=PATIENCE)
+    yield look
     dog.stop()
-    assert seen == []
+
+
+def test_the_watchdog_names_the_innermost_line_of_the_application(look):
+    (place,) = look()
+    assert place.file == __file__ and place.function == "look.<locals>.look"
+
+
+def test_whoever_stops_in_a_debugger_means_to(look):
+    scope = {}
+    exec(compile("def wait(look): return look()", "/python/bdb.py", "exec"), scope)
+    assert scope["wait"](look) == []
 
 
 # Connections
