@@ -153,9 +153,7 @@ async def upload_copy(
         options["header"] = header
     async with leased(source, wait) as connection:
         try:
-            told = await connection.copy_to_table(
-                table, source=_pieces(data), columns=columns, schema_name=schema, **options
-            )
+            told = await _copy_in(connection, table, data, columns=columns, schema_name=schema, **options)
         except asyncpg.IntegrityConstraintViolationError as error:
             raise SanicException(_said(error), 409) from error
         except (asyncpg.DataError, asyncpg.CharacterNotInRepertoireError) as error:

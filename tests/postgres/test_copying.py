@@ -235,6 +235,21 @@ async def test_a_client_that_leaves_in_mid_upload_leaves_nothing_behind(shop):
     assert await goods(pool) == []  # waits for the connection of the upload: there is one only
 
 
+async def test_a_client_that_leaves_after_a_row_was_refused_leaves_no_connection_that_hangs(shop, postgres):
+    pool, address = shop
+    pid = await pool.fetchval("SELECT pg_backend_pid()")
+    watcher = await asyncpg.connect(postgres.dsn)
+    refused = "SELECT state = 'idle' AND query LIKE 'COPY%' FROM pg_stat_activity WHERE pid = $1"
+    async with asyncio.timeout(PATIENCE):
+        async with Wire(address) as wire:
+            wire.send(post(b"id,name\nx,a\n", length=1000))
+            while not await watcher.fetchval(refused, pid):
+                await asyncio.sleep(0.001)
+            wire.reset()
+        assert await goods(pool) == []
+    await watcher.close()
+
+
 async def test_an_exhausted_pool_is_503(shop):
     pool, address = shop
     async with pool.acquire():
