@@ -13,6 +13,7 @@ import struct
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -89,7 +90,14 @@ class _Meter:
 
     def __init__(self, app: Sanic, instruments: _Instruments) -> None:
         self._app = app
-        self._to = instruments
+        self._gauges = instruments
+        self._exchanges = cache(
+            instruments.exchanges.labels
+        )  # by route, method, status and outcome; the others by route
+        self._received = cache(instruments.received.labels)
+        self._sent = cache(instruments.sent.labels)
+        self._durations = cache(instruments.durations.labels)
+        self._first_bytes = cache(instruments.first_bytes.labels)
         self._open: dict[Exchange, Seen] = {}  # and how many bytes of each are counted, in and out
 
     def begin(self, exchange: Exchange) -> None:
@@ -99,31 +107,32 @@ class _Meter:
         exchange.on_end = [*(exchange.on_end or ()), self._end]
 
     def _end(self, exchange: Exchange) -> None:
-        now, to, head = monotonic(), self._to, exchange.head
+        now, head = monotonic(), exchange.head
         request = current_request.get(None)
         route = request.route.name if request is not None and request.route is not None else ""
         method = head.method if head.method in HTTP_METHODS else "other"  # a client may invent any number of them
-        to.exchanges.labels(route, method, exchange.status or "", exchange.outcome).inc()
+        self._exchanges(route, method, exchange.status or "", exchange.outcome).inc()
         self._count_bytes(route, exchange, self._open.pop(exchange, _NOTHING))
-        to.durations.labels(route).observe(now - exchange.began)
+        self._durations(route).observe(now - exchange.began)
         if exchange.started:
-            to.first_bytes.labels(route).observe(max(0.0, (exchange.left or now) - exchange.began))
+            self._first_bytes(route).observe(max(0.0, (exchange.left or now) - exchange.began))
 
     def _count_bytes(self, route: str, exchange: Exchange, seen: Seen) -> Seen:
-        so_far = exchange.body.received, exchange.bytes_sent
-        for counter, now, before in zip((self._to.received, self._to.sent), so_far, seen, strict=True):
-            if now > before:
-                counter.labels(route).inc(now - before)
-        return so_far
+        received, sent = exchange.body.received, exchange.bytes_sent
+        if received > seen[0]:
+            self._received(route).inc(received - seen[0])
+        if sent > seen[1]:
+            self._sent(route).inc(sent - seen[1])
+        return received, sent
 
     def look(self) -> None:
         """Count what is open, and what it has moved so far."""
         for exchange, seen in self._open.items():
             if (exchange.body.received, exchange.bytes_sent) != seen:
                 self._open[exchange] = self._count_bytes(name_of(self._app, exchange)[0], exchange, seen)
-        self._to.connections.set(len(self._app.connections))
-        self._to.open_exchanges.set(len(self._open))
-        self._to.open_streams.set(sum(1 for exchange in self._open if exchange.streamed))
+        self._gauges.connections.set(len(self._app.connections))
+        self._gauges.open_exchanges.set(len(self._open))
+        self._gauges.open_streams.set(sum(1 for exchange in self._open if exchange.streamed))
 
     async def look_now_and_then(self) -> None:
         """For the other workers, who cannot ask this one."""
