@@ -10,14 +10,17 @@ import uvloop
 
 from sanicish import Sanic, log
 from sanicish.config import Config
+from sanicish.exchange import RequestHead
+from sanicish.http1.exchange import Http1Exchange
 from sanicish.http1.framing import Chunked
 from sanicish.http1.parser import RequestParser
 from sanicish.http1.serialize import DateField, serialize_head
+from sanicish.request import Request
 from sanicish.response import stream, text
 from sanicish.router import Route, Router
 from sanicish.server.protocol import HttpProtocol
 from sanicish.server.serve import Server
-from sanicish.streams import RequestStream
+from sanicish.streams import EMPTY, RequestStream
 
 __all__ = ["CASES", "Repeat"]
 
@@ -149,8 +152,8 @@ def _finish(coroutine: Coroutine[Any, Any, None]) -> None:
 
 
 @contextmanager
-def cycle(request: bytes, end: bytes, access_log: bool = False) -> Iterator[Repeat]:
-    """Bytes in, answer out, up to what it must end with: the whole server without sockets."""
+def running(access_log: bool = False) -> Iterator[tuple[asyncio.Runner, Server]]:
+    """A server of a small application, without sockets."""
     app = Sanic("micro", configure_logging=False, register=False, load_env=False)
 
     @app.get("/plain")
@@ -176,9 +179,99 @@ def cycle(request: bytes, end: bytes, access_log: bool = False) -> Iterator[Repe
             size += len(data)
         return text(size)
 
+    async def start() -> Server:
+        return Server(app, access_log=access_log)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner, open(os.devnull, "w") as nowhere:
+        if access_log:
+            log.configure()
+            cast(Any, log.access_logger.handlers[0]).setStream(nowhere)
+        yield runner, runner.run(start())
+
+
+def connect(server: Server) -> tuple[HttpProtocol, Transport]:
+    protocol, transport = HttpProtocol(server), Transport()
+    protocol.connection_made(transport)
+    return protocol, transport
+
+
+@contextmanager
+def objects() -> Iterator[Repeat]:
+    """What is made for a request before anybody looks at it."""
+    with running() as (_, server):
+        protocol, _ = connect(server)
+        conn, connection = protocol.conn, protocol.connection
+        head = _head()
+
+        def repeat(times: int) -> None:
+            for _ in range(times):
+                Request(Http1Exchange(head, EMPTY, conn, connection), server.app)
+
+        yield repeat
+
+
+@contextmanager
+def call() -> Iterator[Repeat]:
+    async def handler(request: Any) -> Any:
+        return text("Hello, World!")
+
+    async def through(times: int) -> None:
+        for _ in range(times):
+            await handler(None)
+
+    yield lambda times: _finish(through(times))
+
+
+@contextmanager
+def send() -> Iterator[Repeat]:
+    """A whole answer, from the exchange to the transport."""
+    with running() as (_, server):
+        protocol, _ = connect(server)
+        conn, connection = protocol.conn, protocol.connection
+        head, answer = _head(), text("Hello, World!")
+
+        def repeat(times: int) -> None:
+            for _ in range(times):
+                answer.send_to(Http1Exchange(head, EMPTY, conn, connection))
+
+        yield repeat
+
+
+@contextmanager
+def tasks() -> Iterator[Repeat]:
+    """Sixty-four tasks that do nothing, and the turn of the loop in which they do it."""
+
+    async def nothing() -> None:
+        pass
+
+    async def through(times: int) -> None:
+        loop = asyncio.get_running_loop()
+        for _ in range(times // 64 + 1):
+            for _ in range(64):
+                asyncio.Task(nothing(), loop=loop, name="handler")
+            await asyncio.sleep(0)
+
+    with running() as (runner, _):
+        yield lambda times: runner.run(through(times))
+
+
+def _head() -> RequestHead:
+    heads: list[RequestHead] = []
+
+    class Keep(Nobody):
+        def on_head(self, head: Any) -> None:
+            heads.append(head)
+
+    RequestParser(Keep(), Config(load_env=False).limits()).feed(SHORT)
+    return heads[0]
+
+
+@contextmanager
+def cycle(request: bytes, end: bytes, access_log: bool = False) -> Iterator[Repeat]:
+    """Bytes in, answer out, up to what it must end with: the whole server without sockets."""
+
     async def answer(times: int) -> None:
-        protocol, transport = HttpProtocol(server), Transport()
-        protocol.connection_made(transport)
+        protocol, transport = connect(server)
         for _ in range(times):
             protocol.data_received(request)
             turns = 0
@@ -190,14 +283,7 @@ def cycle(request: bytes, end: bytes, access_log: bool = False) -> Iterator[Repe
             transport.last = b""
         protocol.connection_lost(None)
 
-    async def start() -> Server:
-        return Server(app, access_log=access_log)
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner, open(os.devnull, "w") as nowhere:
-        if access_log:
-            log.configure()
-            cast(Any, log.access_logger.handlers[0]).setStream(nowhere)
-        server = runner.run(start())
+    with running(access_log) as (runner, server):
         yield lambda times: runner.run(answer(times))
 
 
@@ -209,6 +295,10 @@ CASES = {
     "route a static path (of 50)": route("/static7/page"),
     "route a path with a number": route("/items7/17"),
     "feed and read 100 pieces": read(),
+    "make exchange and request": objects(),
+    "call a handler that returns text()": call(),
+    "send a whole answer": send(),
+    "a Task, in a turn of 64": tasks(),
     "cycle: plain GET": cycle(SHORT, b"Hello, World!"),
     "cycle: plain GET, with an access line": cycle(SHORT, b"Hello, World!", access_log=True),
     "cycle: browser's GET, parameter, query": cycle(BROWSER, b"yes"),
