@@ -241,7 +241,9 @@ class RequestStream:
 
     def _take(self, end: int | None = None) -> bytes:
         """The oldest piece up to ``end``, or all that is left of it."""
-        piece = self._front()
+        if not self._pieces:
+            self._settle()
+        piece = self._pieces[0]
         start = self._offset
         if end is None or end >= len(piece):
             self._pieces.popleft()
@@ -281,7 +283,7 @@ class RequestStream:
         """The next bytes, at most ``n`` of them; ``None`` when the body has ended."""
         if n is not None and n <= 0:
             raise ValueError("read() needs a positive number of bytes")
-        if (self._busy or not self._size) and not await self._fill():
+        if (self._busy or not self._size) and ((self._ended and not self._busy) or not await self._fill()):
             return None
         self.wanted = True
         return self._take(None if n is None else self._offset + n)
@@ -412,7 +414,7 @@ class RequestStream:
         return self
 
     async def __anext__(self) -> bytes:
-        if (self._busy or not self._size) and not await self._fill():
+        if (self._busy or not self._size) and ((self._ended and not self._busy) or not await self._fill()):
             raise StopAsyncIteration
         self.wanted = True
         return self._take()
