@@ -382,6 +382,11 @@ async def idle(process: Process, scale: Scale) -> Measure:
     return Measure(held / scale.idle / 1024)
 
 
+async def at_rest(process: Process, scale: Scale) -> Measure:
+    """MiB of a server that has answered once: one worker, and what looks after it if something does."""
+    return Measure(process.pss() / MIB)
+
+
 # Starting
 
 
@@ -459,6 +464,7 @@ SCENARIOS = (
     Scenario("uploaders-50", "50 stalled uploaders of 1 GiB", "MiB", partial(uploaders, few=True), **_ONCE),
     Scenario("uploaders-1000", "1 000 stalled uploaders of 1 GiB", "MiB", partial(uploaders, few=False), **_ONCE),
     Scenario("idle", "one of 5 000 idle connections", "KiB", idle, **_ONCE),
+    Scenario("rest", "a server at rest, one worker", "MiB", at_rest, **_ONCE),
     Scenario("import", "cold import", "ms", cold_import),
     Scenario("start", "start to first answer", "ms", first_response, fresh=True),
 )

@@ -236,6 +236,7 @@ def test_every_scenario_of_the_suite_is_in_the_table():
         "uploaders-50",
         "uploaders-1000",
         "idle",
+        "rest",
         "import",
         "start",
     ]
