@@ -11,13 +11,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-from sanicish.porting.findings import Finding, apply
-from sanicish.porting.reader import read
+from sanicish.porting.findings import Finding
+from sanicish.porting.reader import fix, read
 
 __all__ = ["main"]
 
 _SKIPPED = frozenset({"__pycache__", "node_modules", "build", "dist", "site-packages"})
-_ROUNDS = 5  # edits may lie within others; the inner ones wait for the next round
 
 
 class _Report(NamedTuple):
@@ -56,18 +55,12 @@ def _own(paths: list[Path]) -> set[str]:
     return {found.parent.name if found.stem == "__init__" else found.stem for found in modules}
 
 
-def _port(path: Path, fix: bool, own: set[str]) -> _Report:
+def _port(path: Path, fixing: bool, own: set[str]) -> _Report:
     try:
         data = path.read_bytes()
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
         text = data.decode(encoding)
-        findings, made = read(text, own), 0
-        for _ in range(_ROUNDS if fix else 0):
-            edits = [edit for finding in findings for edit in finding.edits]
-            if not edits:
-                break
-            text = apply(text.encode(), edits).decode()
-            findings, made = read(text, own), made + sum(bool(finding.edits) for finding in findings)
+        text, made, findings = fix(text, own) if fixing else (text, 0, read(text, own))
         if made:
             path.write_bytes(text.encode(encoding))
     except (OSError, SyntaxError, ValueError) as error:  # ValueError: bytes that are no text

@@ -29,25 +29,61 @@ def from_imports(source: Source) -> Iterator[Finding]:
             yield source.finding(node, RULE, "name what is imported, so that it can be looked up")
             continue
         places = [(alias, _place(node.module, alias, source)) for alias in node.names]
-        if any(found for _, found in places):
-            yield _moved(source, node, places)
+        unused = [alias for alias, found in places if not found and _unused(source, node.module, alias)]
+        kept = [one for one in places if one[0] not in unused]
+        edits = _edits(source, node, kept) if unused or any(found for _, found in places) else []
+        if any(found for _, found in kept):
+            yield _moved(source, node, kept, edits)
         for alias, found in places:
             if found is None:
-                advice = substitute(node.module, alias.name)
-                if not _used(source, alias.asname or alias.name):
-                    advice = f"not used in this file; else {advice}"
+                advice, must = substitute(node.module, alias.name), not _tried(source, node)
                 call = f"from {node.module} import {alias.name}"
-                yield source.finding(alias, RULE, advice, must=not _tried(source, node), call=call)
+                if alias in unused:
+                    advice = f"not used in this file: leave it out (else {advice})"
+                    yield source.finding(alias, RULE, advice, *edits, must=must, call=call)
+                else:
+                    yield source.finding(alias, RULE, advice, must=must, call=call)
 
 
-def _used(source: Source, name: str) -> bool:
-    return any(isinstance(node, ast.Name) and node.id == name for node in source.nodes)
+def _unused(source: Source, module: str, alias: ast.alias) -> bool:
+    """Whether a name of a framework is looked up nowhere, and not told as text either, as in ``__all__``."""
+    name = alias.asname or alias.name
+    return module.partition(".")[0] in FRAMEWORKS and not any(
+        (isinstance(node, ast.Name) and node.id == name) or (isinstance(node, ast.Constant) and node.value == name)
+        for node in source.nodes
+    )
 
 
 def _place(module: str, alias: ast.alias, source: Source) -> Place | None:
     if alias.name == "jsonify" and _jsonify_is_json(source, alias.asname or alias.name):
         return Place("sanicish", "json")
+    streamed = _STREAMED.get(alias.name)
+    if streamed and _is_returned(source, alias.asname or alias.name):
+        return Place("sanicish", streamed)
     return place(module, alias.name)
+
+
+_STREAMED = {"render_template": "stream_template", "render_template_string": "stream_template_string"}
+
+
+def _is_returned(source: Source, name: str) -> bool:
+    """Whether a function is called in ``return`` statements and nowhere else: then its page may be a stream."""
+    uses = [node for node in source.nodes if isinstance(node, ast.Name) and node.id == name]
+    return bool(uses) and all(_in_return(source, node) for node in uses)
+
+
+def _in_return(source: Source, node: ast.Name) -> bool:
+    """Whether it stands as ``return f()``, ``return await f()`` or ``return f(), 404``."""
+    inner, outer = node, source.parent(node)
+    if not isinstance(outer, ast.Call) or outer.func is not inner:
+        return False
+    call: ast.AST = outer
+    above = source.parent(call)
+    if isinstance(above, ast.Await):
+        call, above = above, source.parent(above)
+    if isinstance(above, ast.Tuple) and above.elts[0] is call:
+        above = source.parent(above)
+    return isinstance(above, ast.Return)
 
 
 def _jsonify_is_json(source: Source, name: str) -> bool:
@@ -63,35 +99,46 @@ def _tried(source: Source, node: ast.AST) -> bool:
     return any(isinstance(above, ast.Try) and above.handlers for above in source.around(node))
 
 
-def _moved(source: Source, node: ast.ImportFrom, places: list[tuple[ast.alias, Place | None]]) -> Finding:
+Places = list[tuple[ast.alias, Place | None]]
+
+
+def _lines(module: str, places: Places) -> dict[str, str]:
+    """For each module one import of all its names: those of this package first, what stays behind last."""
     groups: dict[str, list[str]] = {}
     for alias, found in places:
         bound = alias.asname or alias.name
-        module, name = found or (str(node.module), alias.name)
-        groups.setdefault(module, []).append(name if name == bound else f"{name} as {bound}")
-    # Each module once, those of this package first, what stays behind last.
-    modules = sorted(groups, key=lambda module: (module == node.module, module))
-    lines = [f"from {module} import {', '.join(groups[module])}" for module in modules]
-    ours = [line for line, module in zip(lines, modules, strict=True) if module != node.module]
+        where, name = found or (module, alias.name)
+        groups.setdefault(where, []).append(name if name == bound else f"{name} as {bound}")
+    return {
+        where: f"from {where} import {', '.join(groups[where])}"
+        for where in sorted(groups, key=lambda where: (where == module, where))
+    }
+
+
+def _moved(source: Source, node: ast.ImportFrom, places: Places, edits: list[Edit]) -> Finding:
     notes = {NOTES[key] for alias, _ in places if (key := f"{node.module}.{alias.name}") in NOTES}
+    ours = [line for where, line in _lines(str(node.module), places).items() if where != node.module]
     advice = "; ".join(ours) + (f" ({', '.join(sorted(notes))})" if notes else "")
-    edits = _edits(source, node, places, lines)
     return source.finding(node, RULE, advice, *edits)
 
 
-def _edits(
-    source: Source, node: ast.ImportFrom, places: list[tuple[ast.alias, Place | None]], lines: list[str]
-) -> list[Edit]:
-    segment = source.segment(node)
-    if len(lines) == 1 and all(found and found.name == alias.name for alias, found in places):
+def _edits(source: Source, node: ast.ImportFrom, places: Places) -> list[Edit]:
+    """What makes of a statement the imports of these places."""
+    segment, module = source.segment(node), str(node.module)
+    lines = _lines(module, places)
+    whole = len(places) == len(node.names)
+    if whole and len(lines) == 1 and all(found and found.name == alias.name for alias, found in places):
         start, _ = source.span(node)
-        begin = start + segment.encode().index(str(node.module).encode(), len("from"))
-        return [Edit(begin, begin + len(str(node.module)), lines[0].split()[1])]  # the rest stays as it is written
+        begin = start + segment.encode().index(module.encode(), len("from"))
+        return [Edit(begin, begin + len(module), next(iter(lines)))]  # the rest stays as it is written
     if "#" in segment:
         return []  # comments between the names, which belong to them
     before, behind = source.line_around(node)
     alone = not before.strip() and not behind.split("#")[0].strip()
-    return [source.replaced(node, f"\n{before}".join(lines) if alone else "; ".join(lines))]
+    if not lines:
+        gone = alone and isinstance(source.parent(node), ast.Module)
+        return [source.line_of(node)] if gone else []
+    return [source.replaced(node, f"\n{before}".join(lines.values()) if alone else "; ".join(lines.values()))]
 
 
 def plain_imports(source: Source) -> Iterator[Finding]:

@@ -159,6 +159,49 @@ def responses(source: Source) -> Iterator[Finding]:
                     yield source.finding(one, "response", "derive from HTTPResponse or StreamingHTTPResponse")
 
 
+def json_values(source: Source) -> Iterator[Finding]:
+    """``jsonify(a=1)`` and ``jsonify(1, 2)``: JSON is made of one value, which the arguments become."""
+    for call in source.calls():
+        if not source.means(call.func, "jsonify") or any(isinstance(one, ast.Starred) for one in call.args):
+            continue
+        given = [*call.args, *(keyword.value for keyword in call.keywords)]
+        if len(call.args) == 1 and not call.keywords:
+            continue
+        if not given:
+            _, end = source.span(call)
+            yield source.finding(call, "response", "one value: {}", Edit(end - 1, end - 1, "{}"))
+        elif not call.args or not call.keywords:
+            yield source.finding(call, "response", "one value, which the arguments become", *_as_one(source, call))
+
+
+def _as_one(source: Source, call: ast.Call) -> list[Edit]:
+    """Make of several arguments a list, or of keywords a dict."""
+    first, last = [*call.args, *call.keywords][0], [*call.args, *call.keywords][-1]
+    opened, closed = ("{", "}") if call.keywords else ("[", "]")
+    names = [
+        Edit(source.span(keyword)[0], source.span(keyword.value)[0], f'"{keyword.arg}": ')
+        for keyword in call.keywords
+        if keyword.arg
+    ]
+    begin, end = source.span(first)[0], source.span(last)[1]
+    if names and names[0].start == begin:
+        names[0] = Edit(begin, names[0].end, opened + names[0].text)
+    else:
+        names.append(Edit(begin, begin, opened))
+    return [*names, Edit(end, end, closed)]
+
+
+def addresses(source: Source) -> Iterator[Finding]:
+    """``url_for(...)`` of Flask, where the request is at hand."""
+    if "request" not in source.imported:
+        return
+    for call in source.calls():
+        known = isinstance(call.func, ast.Name) and source.origin(call.func) in ("flask.url_for", "quart.url_for")
+        if known and source.function(call):
+            name = "request.app.url_for"
+            yield source.finding(call, "application", name, source.replaced(call.func, name))
+
+
 def _is_headers(node: ast.expr) -> bool:
     return isinstance(node, ast.Attribute) and node.attr == "headers"
 
@@ -173,4 +216,4 @@ def _redirect(source: Source, call: ast.Call) -> Iterator[Finding]:
         yield source.finding(call, "response", "its status is named status=", source.inserted(call.args[1], "status="))
 
 
-RULES = (requests, applications, constructors, responses)
+RULES = (requests, applications, constructors, responses, json_values, addresses)

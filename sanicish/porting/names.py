@@ -42,6 +42,8 @@ class Place(NamedTuple):
 FAMILIES = ("sanic_", "flask_", "quart_", "sanic-", "werkzeug.exceptions")
 
 NOTES = {
+    "flask.render_template": "the page is streamed",
+    "quart.render_template": "the page is streamed",
     "sanic.views.CompositionView": "Sanic took it out in 21.12",
     "sanic.response.StreamingHTTPResponse": "Sanic took it out in 21.12",
     "sanic.response.stream": "Sanic took it out in 21.12",

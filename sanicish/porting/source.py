@@ -17,21 +17,29 @@ FRAMEWORKS = ("sanic", "flask", "quart", "sanicish")
 AnyFunction = ast.FunctionDef | ast.AsyncFunctionDef
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
+_SANIC = "sanicish.Sanic"  # what Flask and Quart mean once the imports are moved
 _LONGEST = 90  # characters of a call that are shown
 
 
 class Source:
-    """One module; raises ``SyntaxError`` if it is none."""
+    """One module; raises ``SyntaxError`` if it is none.
 
-    def __init__(self, text: str, own: Collection[str] = ()) -> None:
+    ``own`` are the modules that come with the program, ``formerly`` the frameworks it used before its imports moved.
+    """
+
+    def __init__(self, text: str, own: Collection[str] = (), formerly: Collection[str] = ()) -> None:
         self.data = text.encode()
         self.tree = ast.parse(text)
-        self.own = own  # modules that come with the program, whatever they are named
+        self.own = own
         self._lines = [0, *(end.end() for end in _LINE_END.finditer(self.data))]
         self.nodes: list[ast.AST] = list(ast.walk(self.tree))
         self._parents = {child: node for node in self.nodes for child in ast.iter_child_nodes(node)}
         self._meant = dict(self._imported())
         self.frameworks = {origin.partition(".")[0] for origin in self._meant.values()} & set(FRAMEWORKS)
+        self.frameworks |= {
+            *formerly,
+            *(name.lower() for name in ("Flask", "Quart") if self._meant.get(name) == _SANIC),
+        }
 
     def _imported(self) -> Iterator[tuple[str, str]]:
         for node in self.nodes:
@@ -44,6 +52,11 @@ class Source:
                     yield alias.asname or alias.name, f"{node.module}.{alias.name}"
 
     # Meaning
+
+    @property
+    def imported(self) -> Collection[str]:
+        """The names that imports have given the module."""
+        return self._meant.keys()
 
     def origin(self, node: ast.AST | None) -> str:
         """The dotted name that an expression means by the imports of the module; empty if it means none of them."""
@@ -111,6 +124,12 @@ class Source:
             self.data[self._lines[node.lineno - 1] : start].decode(),
             self.data[end : last.start() if last else len(self.data)].decode(),
         )
+
+    def line_of(self, node: Any) -> Edit:
+        """The edit that takes away the lines of a node, with the end of the last."""
+        _, end = self.span(node)
+        last = _LINE_END.search(self.data, end)
+        return Edit(self._lines[node.lineno - 1], last.end() if last else len(self.data), "")
 
     def replaced(self, node: Any, text: str) -> Edit:
         """The edit that puts text in the place of a node."""
