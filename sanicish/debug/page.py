@@ -6,17 +6,26 @@ Everything on it is escaped, and what lets somebody in is masked. It has no scri
 import html
 import linecache
 import re
+import reprlib
 import traceback
-from collections.abc import Iterable, Iterator
-from traceback import FrameSummary, TracebackException
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from traceback import FrameSummary
+from types import FunctionType, ModuleType
+from typing import Any
 
 from sanicish.debug.places import is_own, shortened
 
 __all__ = ["error_page", "masked"]
 
 _AROUND = 5  # lines of source before and after
-_MOST_FRAMES = 40  # of one exception; a recursion has a thousand
-_SECRET = re.compile(r"authorization|cookie|token|secret|password|session|api-?key|csrf|signature", re.IGNORECASE)
+_MOST_CALLS = 40  # of one exception; a recursion has a thousand
+_MOST_FAILURES = 8  # one behind the other
+_MOST_VARIABLES = 30
+_SECRET = re.compile(
+    r"authorization|credential|cookie|token|secret|passw|pwd|session|api[-_]?key|private[-_]?key|csrf|signature|dsn",
+    re.IGNORECASE,
+)
 _MASK = "\u2022" * 8
 
 Fields = Iterable[tuple[str, str]]
@@ -45,12 +54,14 @@ summary:focus-visible,.scroll:focus-visible{outline:2px solid var(--bad);outline
 .code td:first-child{padding-left:.9rem;color:var(--soft);text-align:right;user-select:none;width:1%}
 .code .hit{background:var(--hit)}.code .hit td:first-child{color:var(--bad);font-weight:700}
 mark{background:var(--mark);color:inherit;border-radius:3px;padding:.1em 0}
-.asked{display:grid;grid-template-columns:max-content 1fr;background:var(--card);border:1px solid var(--line);border-radius:8px;
-margin:0;padding:.6rem .9rem;gap:.15rem 1.2rem}
-.asked dt{color:var(--soft)}.asked dd{margin:0;overflow-wrap:anywhere}
+dl{display:grid;grid-template-columns:max-content 1fr;margin:0;padding:.6rem .9rem;gap:.15rem 1.2rem}
+dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
+.asked{background:var(--card);border:1px solid var(--line);border-radius:8px}
+.variables{border-top:1px solid var(--line)}.variables>summary{padding:.35rem .9rem;cursor:pointer;color:var(--soft);font-size:.875rem}
+.variables dl{padding-top:.1rem}
 pre{margin:0;padding:.9rem}footer{margin-top:2.5rem;color:var(--soft);font-size:.875rem}
-@media(max-width:40rem){main{padding:1.2rem .8rem 2rem}h1{font-size:1.35rem}.asked{grid-template-columns:1fr;gap:0}
-.asked dd{margin-bottom:.5rem}}
+@media(max-width:40rem){main{padding:1.2rem .8rem 2rem}h1{font-size:1.35rem}dl{grid-template-columns:1fr;gap:0}
+dd{margin-bottom:.5rem}}
 """
 
 _PAGE = """<!DOCTYPE html>
@@ -73,7 +84,6 @@ def masked(fields: Fields) -> list[tuple[str, str]]:
 
 def error_page(status: str, exception: BaseException, line: str, fields: Fields, more: str = "") -> str:
     """The page for an exception; ``line`` is the method and the target of the request, ``more`` what it has to tell."""
-    failure = TracebackException.from_exception(exception, compact=True)
     return _PAGE.format(
         style=_STYLE,
         status=html.escape(status),
@@ -82,19 +92,19 @@ def error_page(status: str, exception: BaseException, line: str, fields: Fields,
         notes="".join(f'<p class="note">{html.escape(str(note))}</p>' for note in getattr(exception, "__notes__", ())),
         line=html.escape(line),
         more=f'<div class="frame scroll"><pre>{html.escape(more)}</pre></div>' if more else "",
-        failures="".join(_failures(failure, "Where it failed, the last call first")),
-        fields="".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>" for name, value in masked(fields)),
+        failures="".join(_failures(exception, "Where it failed, the last call first")),
+        fields=_listed(masked(fields)),
         trace=html.escape("".join(traceback.format_exception(exception))),
     )
 
 
-def _failures(failure: TracebackException, title: str, depth: int = 0) -> Iterator[str]:
+def _failures(failure: BaseException, title: str, depth: int = 0) -> Iterator[str]:
     """An exception, those of its group, and the one it came from."""
     yield f"<h2>{html.escape(title)}</h2>"
-    yield "".join(_frames(failure))
-    if depth >= 8:
+    yield "".join(_calls(failure))
+    if depth >= _MOST_FAILURES:
         return
-    for one in failure.exceptions or ():
+    for one in failure.exceptions if isinstance(failure, BaseExceptionGroup) else ():
         yield from _failures(one, f"One of the group: {_said(one)}", depth + 1)
     if failure.__cause__ is not None:
         yield from _failures(failure.__cause__, f"Caused by {_said(failure.__cause__)}", depth + 1)
@@ -102,25 +112,79 @@ def _failures(failure: TracebackException, title: str, depth: int = 0) -> Iterat
         yield from _failures(failure.__context__, f"While this was handled: {_said(failure.__context__)}", depth + 1)
 
 
-def _said(failure: TracebackException) -> str:
-    return "".join(failure.format_exception_only()).strip()
+def _said(failure: BaseException) -> str:
+    return "".join(traceback.format_exception_only(failure)).strip()
 
 
-def _frames(failure: TracebackException) -> Iterator[str]:
-    """The frames of an exception, the last call first; those of the application are open."""
-    frames = list(reversed(failure.stack))
-    first_own = next((frame for frame in frames if is_own(frame.filename)), None)
-    if isinstance(getattr(failure, "text", None), str):  # a SyntaxError has a place that is in no frame
-        yield f'<pre class="frame">{html.escape(_said(failure))}</pre>'
-    for frame in frames[:_MOST_FRAMES]:
-        own = is_own(frame.filename)
+def _calls(failure: BaseException) -> Iterator[str]:
+    """The calls that led to an exception, the last one first; those of the application are open."""
+    if isinstance(failure, SyntaxError):  # its place is in no frame
+        yield f'<div class="frame scroll"><pre>{html.escape(_said(failure))}</pre></div>'
+    frames = [frame for frame, _ in traceback.walk_tb(failure.__traceback__)]
+    calls = list(zip(traceback.extract_tb(failure.__traceback__), frames, strict=True))[::-1]
+    last_own = next((call for call, _ in calls if is_own(call.filename)), None)
+    for call, frame in calls[:_MOST_CALLS]:
+        own = is_own(call.filename)
         yield (
-            f'<details class="frame{"" if own else " theirs"}"{" open" if own or first_own is None else ""}>'
-            f"<summary><b>{html.escape(frame.name)}</b> \u00b7 {html.escape(shortened(frame.filename))}, line {frame.lineno}</summary>"
-            f'<div class="scroll" tabindex="0"><table class="code">{_source(frame)}</table></div></details>'
+            f'<details class="frame{"" if own else " theirs"}"{" open" if own or last_own is None else ""}>'
+            f"<summary><b>{html.escape(call.name)}</b> \u00b7 {html.escape(shortened(call.filename))}, line {call.lineno}</summary>"
+            f'<div class="scroll" tabindex="0"><table class="code">{_source(call)}</table></div>'
+            f"{_variables(frame.f_locals, call is last_own) if own else ''}</details>"
         )
-    if len(frames) > _MOST_FRAMES:
-        yield f'<p class="soft">and {len(frames) - _MOST_FRAMES} calls before</p>'
+    if len(calls) > _MOST_CALLS:
+        yield f'<p class="soft">and {len(calls) - _MOST_CALLS} calls before</p>'
+
+
+class _Masked:
+    """Stands for a value that lets somebody in."""
+
+    def __repr__(self) -> str:
+        return _MASK
+
+
+class _Short(reprlib.Repr):
+    """Values as one reads them: never all of what is large, and nothing that is called a secret."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = 200
+        self.maxdict = self.maxlist = self.maxtuple = 12
+
+    def repr1(self, x: Any, level: int) -> str:
+        """Every mapping is looked into, headers too."""
+        if not isinstance(x, Mapping):
+            return super().repr1(x, level)
+        some = list(islice(x.items(), self.maxdict + 1))
+        said = self.repr_dict({key: _Masked() if _SECRET.search(str(key)) else value for key, value in some}, level)
+        return said if type(x) is dict else f"{type(x).__name__}({said})"
+
+    def repr_bytes(self, value: bytes, level: int) -> str:
+        """Bytes are not all made text of before they are cut."""
+        return repr(value) if len(value) <= self.maxstring else f"{value[: self.maxstring]!r}... ({len(value)} bytes)"
+
+    repr_bytearray = repr_bytes
+
+
+_short = _Short()
+
+
+def _variables(values: Mapping[str, Any], shown: bool) -> str:
+    """What the names of a frame stand for; modules, classes and functions are of no interest."""
+    told = [
+        (name, _short.repr(value))
+        for name, value in values.items()
+        if not name.startswith("__") and not isinstance(value, ModuleType | FunctionType | type)
+    ][:_MOST_VARIABLES]
+    if not told:
+        return ""
+    return (
+        f'<details class="variables"{" open" if shown else ""}><summary>Variables</summary>'
+        f'<dl class="code">{_listed(masked(told))}</dl></details>'
+    )
+
+
+def _listed(pairs: Fields) -> str:
+    return "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>" for name, value in pairs)
 
 
 def _source(frame: FrameSummary) -> str:

@@ -7,6 +7,7 @@ import pytest
 
 from sanicish.debug.page import error_page, masked
 from sanicish.exceptions import SanicException
+from sanicish.headers import Headers
 from tests.doubles.wire import talk
 
 EVIL = "<script>alert('x')</script>&\""
@@ -88,7 +89,7 @@ def test_page_of_a_recursion_is_no_longer_than_others():
         deep(500)
     except ZeroDivisionError as error:
         page = error_page("500 Internal Server Error", error, "GET /", ())
-    assert page.count("<details") < 50
+    assert page.count("<summary><b>") == 40
     assert "calls before" in page
 
 
@@ -98,6 +99,58 @@ def test_page_of_code_without_source_says_so():
     except ZeroDivisionError as error:
         page = error_page("500 Internal Server Error", error, "GET /", ())
     assert "(no source)" in page
+
+
+class Odd:
+    """Something that cannot say what it is."""
+
+    def __repr__(self):
+        raise RuntimeError("no")
+
+
+def page_of_variables(**values):
+    scope = {"__file__": __file__}
+    exec(compile(f"def fail({', '.join(values)}): raise ValueError('x')", __file__, "exec"), scope)
+    try:
+        scope["fail"](**values)
+    except ValueError as error:
+        return text_of(error_page("500 Internal Server Error", error, "GET /", ()).replace("</dt><dd>", "="))
+
+
+def test_page_tells_the_variables_of_the_application():
+    page = page_of_variables(count=5, name="<b>", module=re, function=text_of)
+    assert "count=5" in page and "name=&#x27;&lt;b&gt;&#x27;" in page
+    assert "module=" not in page and "function=" not in page
+
+
+def test_variables_that_let_somebody_in_are_masked():
+    page = page_of_variables(password="open-sesame", api_key="open-sesame", session={"id": "open-sesame"})
+    assert "open-sesame" not in page and page.count("\u2022" * 8) >= 3
+
+
+def test_secrets_inside_of_variables_are_masked_too():
+    page = page_of_variables(
+        headers=Headers({"Authorization": "Bearer open-sesame", "Accept": "x/y"}), config={"password": 5}
+    )
+    assert "open-sesame" not in page and "x/y" in page
+    assert "config={&#x27;password&#x27;: \u2022" in page
+
+
+@pytest.mark.parametrize("value", [bytes(5_000_000), "x" * 5_000_000, list(range(100_000)), bytearray(5_000_000)])
+def test_large_values_are_cut(value):
+    assert len(page_of_variables(value=value)) < 10_000
+
+
+def test_a_value_that_cannot_be_shown_costs_no_page():
+    assert "odd=&lt;Odd instance" in page_of_variables(odd=Odd())
+
+
+def test_page_of_a_syntax_error_shows_its_place():
+    try:
+        compile("a = = 1", "/their/file.py", "exec")
+    except SyntaxError as error:
+        page = text_of(error_page("500 Internal Server Error", error, "GET /", ()))
+    assert "/their/file.py" in page and "a = = 1" in page
 
 
 def test_nothing_on_the_page_is_markup():
@@ -127,7 +180,18 @@ def test_page_runs_no_script_and_loads_nothing():
 
 
 @pytest.mark.parametrize(
-    "name", ["authorization", "Proxy-Authorization", "COOKIE", "x-api-key", "x-auth-token", "x-csrf", "session-id"]
+    "name",
+    [
+        "authorization",
+        "Proxy-Authorization",
+        "COOKIE",
+        "x-api-key",
+        "x-auth-token",
+        "x-csrf",
+        "session-id",
+        "api_key",
+        "DSN",
+    ],
 )
 def test_what_lets_somebody_in_is_masked(name):
     assert masked([(name, "secret"), ("accept", "*/*")]) == [(name, "\u2022" * 8), ("accept", "*/*")]
