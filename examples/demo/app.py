@@ -12,6 +12,7 @@ import asyncpg
 
 from sanicish import Channel, Request, Sanic, StreamingHTTPResponse, file, json, sse, stream, text
 from sanicish.events import EventSender
+from sanicish.live import live_view
 from sanicish.postgres import stream_query
 
 ROWS = 1_000_000
@@ -25,6 +26,7 @@ RUNNING = """
 def make_app(dsn: str, large_file: Path) -> Sanic:
     """The application, with a database to read from and a large file to send."""
     app = Sanic("demo")
+    app.blueprint(live_view())  # of use to whoever runs the server, and shown to nobody else
     app.ctx.news = Channel()
     app.ctx.progress = {}
 
