@@ -163,8 +163,9 @@ async def test_a_blocking_call_is_told_while_it_blocks(serve, app, advice):
 
 async def test_the_watchdog_may_be_switched_off(serve, app):
     app.config.DEBUG_BLOCKING_TIME = None
+    before = set(threading.enumerate())
     await serve(app, debug=True)
-    assert "sanicish-watchdog" not in {thread.name for thread in threading.enumerate()}
+    assert set(threading.enumerate()) <= before
 
 
 def test_the_watchdog_ends_when_its_loop_is_closed():
@@ -323,12 +324,12 @@ def test_every_advice_has_its_place_in_the_guide(lesson):
 
 
 async def test_nothing_is_watched_outside_of_debug_mode(serve, app):
-    hooks = sys.get_asyncgen_hooks()
+    hooks, threads = sys.get_asyncgen_hooks(), set(threading.enumerate())
     await serve(app)
     assert app._answer is answer
     assert sys.get_asyncgen_hooks() == hooks
     assert "create_connection" not in vars(asyncio.get_running_loop())
-    assert "sanicish-watchdog" not in {thread.name for thread in threading.enumerate()}
+    assert set(threading.enumerate()) <= threads
 
 
 async def test_a_server_that_stops_leaves_the_loop_as_it_was(app):
