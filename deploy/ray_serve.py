@@ -1,6 +1,6 @@
 """An application on Ray Serve, for who has a Ray cluster already: serve run deploy.ray_serve:shop
 
-Ray's own proxy speaks HTTP and hands each request to a replica by ASGI; what the guide on ASGI says of other servers
+Tried with Ray 2.60. Ray's own proxy speaks HTTP and hands each request to a replica by ASGI; what the guide on ASGI says of other servers
 holds here. Needs ``pip install "ray[serve]"``.
 """
 
