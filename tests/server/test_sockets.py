@@ -64,6 +64,7 @@ def test_if_one_address_is_taken_none_is_kept(listen, two_addresses):
         with pytest.raises(OSError, match="address already in use"):
             listen("both", port)
         with socket.socket() as other:
+            other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             other.bind(("127.0.0.1", port))
 
 
