@@ -344,7 +344,7 @@ def test_quarts_body_is_iterated_as_the_stream():
 
 
 def test_hooks_of_flask_are_told():
-    text = "from sanicish import Sanic\nshop = Sanic('shop')\n@shop.errorhandler(404)\ndef lost(error): pass\n"
+    text = "from sanicish import Sanic\nshop = Sanic('shop')\nshop.register_error_handler(404, print)\n"
     assert said(text) == [(3, "change", "application")]
 
 
@@ -365,6 +365,78 @@ def test_the_status_of_a_redirect_is_named(call):
 def test_cookies_of_flask_are_told():
     assert rules("import flask\ndef f(response):\n    response.set_cookie('a', 'b')") == ["response"]
     assert rules("import flask\ndef f(response):\n    response.headers.set('a', 'b', c='d')") == ["response"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("@app.before_request\ndef a(): pass", "@app.on_request\ndef a(_): pass"),
+        ("@app.after_request\ndef a(response): pass", "@app.on_response\ndef a(_, response): pass"),
+        ("@app.before_serving\nasync def a(): pass", "@app.before_server_start\nasync def a(_): pass"),
+        ("@app.errorhandler(Lost)\ndef a(error): pass", "@app.exception(Lost)\ndef a(_, error): pass"),
+        ("@app.errorhandler(404)\ndef a(error): pass", "@app.exception(NotFound)\ndef a(_, error): pass"),
+    ],
+)
+def test_hooks_are_given_the_request(before, after):
+    assert fixed(f"from flask import Flask\n{before}\n").endswith(f"\n{after}\n")
+
+
+def test_the_exception_of_a_status_is_imported_once():
+    hook = "@app.errorhandler(404)\ndef a(error): pass\n"
+    text = fixed(f'"""Shop."""\n\nfrom flask import Flask\n{hook}{hook}')
+    assert text.startswith(
+        '"""Shop."""\n\nfrom sanicish.exceptions import NotFound\nfrom sanicish import Sanic as Flask\n'
+    )
+    assert text.count("import NotFound") == 1
+
+
+@pytest.mark.parametrize(
+    "hook", ["@app.errorhandler(500)\ndef a(error): pass", "@app.before_request\ndef a(*given): pass"]
+)
+def test_hooks_that_need_a_look_are_left_to_hands(hook):
+    assert said(f"import sanicish\n{hook}\n") == [(2, "change", "application")]
+
+
+def test_a_program_of_flask_runs_after_the_fix():
+    text = """
+        from flask import Flask, jsonify, redirect, request, url_for
+
+        app = Flask("ported")
+
+        @app.before_request
+        def check():
+            if request.args.get("key") == "wrong":
+                return jsonify(error="wrong key"), 403
+
+        @app.after_request
+        def mark(response):
+            response.headers["X-Seen"] = "yes"
+            return response
+
+        @app.errorhandler(404)
+        def lost(error):
+            return jsonify(error="lost"), 404
+
+        @app.route("/orders/<int:number>/<name>")
+        def order(number, name):
+            return jsonify(number=number, name=name)
+
+        @app.route("/")
+        def index():
+            return redirect(url_for("order", number=7, name="a b"), code=303)
+    """
+    made = {}
+    exec(fixed(text), made)
+    app = made["app"]
+
+    def ask(path):
+        _, response = app.test_client.get(path)
+        assert response.headers["X-Seen"] == "yes"
+        return response.status, response.json
+
+    assert ask("/") == (200, {"number": 7, "name": "a b"})
+    assert ask("/?key=wrong") == (403, {"error": "wrong key"})
+    assert ask("/nowhere") == (404, {"error": "lost"})
 
 
 # Views

@@ -4,8 +4,8 @@ import ast
 from collections.abc import Iterator
 
 from sanicish.porting.findings import Edit, Finding
-from sanicish.porting.names import ON_APPLICATION, ON_REQUEST, ON_RESPONSE, has_member, takes
-from sanicish.porting.source import Source
+from sanicish.porting.names import HOOKS, ON_APPLICATION, ON_REQUEST, ON_RESPONSE, has_member, takes
+from sanicish.porting.source import AnyFunction, Source
 
 __all__ = ["RULES"]
 
@@ -92,7 +92,7 @@ def applications(source: Source) -> Iterator[Finding]:
     for node in source.nodes:
         if not isinstance(node, ast.Attribute) or not _is_application(source, node.value, made):
             continue
-        if node.attr in ON_APPLICATION and not has_member("application", node.attr):
+        if node.attr in ON_APPLICATION and not _decorates(source, node) and not has_member("application", node.attr):
             yield source.finding(node, "application", ON_APPLICATION[node.attr])
         call = source.parent(node)
         if not isinstance(call, ast.Call) or call.func is not node:
@@ -104,6 +104,14 @@ def applications(source: Source) -> Iterator[Finding]:
         elif node.attr == "test_client" and "flask" in source.frameworks:
             advice = "app.test_client.get(path) gives (request, response); called, it is the asynchronous client"
             yield source.finding(call, "application", advice)
+
+
+def _decorates(source: Source, node: ast.Attribute) -> bool:
+    """Whether it is one of the decorators that ``hooks`` looks at."""
+    above = source.parent(node)
+    whole = above if isinstance(above, ast.Call) and above.func is node else node
+    function = source.parent(whole)
+    return node.attr in HOOKS and isinstance(function, AnyFunction) and whole in function.decorator_list
 
 
 def constructors(source: Source) -> Iterator[Finding]:

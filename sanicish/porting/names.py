@@ -19,6 +19,7 @@ from sanicish.response import HTTPResponse, StreamingHTTPResponse
 
 __all__ = [
     "FAMILIES",
+    "HOOKS",
     "NOTES",
     "ON_APPLICATION",
     "ON_REQUEST",
@@ -163,6 +164,14 @@ ON_REQUEST = {
     "view_args": "request.match_info",
 }
 
+# By name: what it is here, and how many arguments it was given before; one more comes first here.
+HOOKS = {
+    "before_request": ("on_request", 0),
+    "after_request": ("on_response", 1),
+    "errorhandler": ("exception", 1),
+    "before_serving": ("before_server_start", 0),
+    "after_serving": ("after_server_stop", 0),
+}
 ON_APPLICATION = {
     "add_background_task": "app.add_task(function(...))",
     "add_template_filter": "app.jinja_env.filters[name] = function",

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Collection, Iterator
 
-from sanicish.porting import imports, members, streams, views
+from sanicish.porting import hooks, imports, members, streams, views
 from sanicish.porting.findings import Finding, apply
 from sanicish.porting.source import Source
 
@@ -13,7 +13,7 @@ _ROUNDS = 5  # edits may lie within others; the inner ones wait for the next rou
 
 Rule = Callable[[Source], Iterator[Finding]]
 
-RULES: tuple[Rule, ...] = (*streams.RULES, *members.RULES, *views.RULES)
+RULES: tuple[Rule, ...] = (*streams.RULES, *members.RULES, *hooks.RULES, *views.RULES)
 
 _MENTIONED = re.compile("sanic|flask|quart|werkzeug")  # without one of them nothing can be found
 

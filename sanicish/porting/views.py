@@ -11,7 +11,8 @@ __all__ = ["RULES"]
 
 _DECORATORS = frozenset({"route", "get", "post", "put", "patch", "delete", "add_url_rule"})
 _CONVERTER = re.compile(r"<(string|int|float|path|uuid):([A-Za-z_]\w*)>")
-_TYPES = frozenset({"string", "str", "int", "float", "path", "uuid", "number"})
+_CONVERTERS = frozenset({"string", "int", "float", "path", "uuid"})
+_TYPES = _CONVERTERS | {"str", "number"}
 _TEXT_VALUE = re.compile(r"<(?:(?:string|path):)?[A-Za-z_]\w*>")
 _WITH_ARGUMENTS = re.compile(r"<\w+\([^)]*\):\w+>")
 _OPTIONS = {
@@ -45,7 +46,8 @@ def converters(source: Source) -> Iterator[Finding]:
         text = _text(path)
         if _WITH_ARGUMENTS.search(text):
             yield source.finding(path, "path", "a converter takes no arguments here: <name:regular expression>")
-        turned = [one for one in _CONVERTER.finditer(text) if one[2] not in _TYPES]
+        types = _CONVERTERS if source.frameworks & {"flask", "quart"} else _TYPES
+        turned = [one for one in _CONVERTER.finditer(text) if one[2] not in types]
         if turned:
             written = source.segment(path)
             edits = [source.replaced(path, _CONVERTER.sub(r"<\2:\1>", written))]
