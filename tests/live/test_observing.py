@@ -124,6 +124,19 @@ def test_every_worker_tells_what_all_have_counted_and_the_dead_too(crew, apart):
     assert not folder.exists()
 
 
+def test_no_sum_goes_down_while_workers_are_renewed(crew):
+    asked = []
+    before, folder = workers(crew.url, asked)
+    crew.send_signal(signal.SIGHUP)
+    sums = []
+    while len(set(asked) - before) < 2:
+        asked.append(int(get(crew.url).split()[0]))
+        sums.append(counts(Told(get(f"{crew.url}/metrics")))[0])
+    eventually(lambda: counts(Told(get(f"{crew.url}/metrics"))) == (len(asked),) * 3)
+    assert sums == sorted(sums)
+    eventually(lambda: get(f"{crew.url}/metrics") and not any(list(folder.glob(f"*_{pid}.db")) for pid in before))
+
+
 def test_what_is_open_is_added_up(crew):
     host, port = crew.url.removeprefix("http://").split(":")
     socks = []
