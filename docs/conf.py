@@ -145,6 +145,13 @@ def _command() -> str:
     return "\n\n".join(parts)
 
 
+def _without_folders(text: str, folder: Path) -> str:
+    """A folder of the repository is no page: its name stays, the link goes."""
+    return re.sub(
+        r"\[([^\[\]]+)\]\(([./\w-]+)\)", lambda link: link[1] if (folder / link[2]).is_dir() else link[0], text
+    )
+
+
 def _source(app: Any, docname: str, source: list[str]) -> None:
     """Bring in what stands in the root, and let its links lead to where it stands in the book."""
     if docname in OF_ROOT:
@@ -155,6 +162,7 @@ def _source(app: Any, docname: str, source: list[str]) -> None:
         source[0] = _examples(source[0])
     source[0] = source[0].replace("<!-- settings -->", _settings()) if docname == "reference/settings" else source[0]
     source[0] = source[0].replace("<!-- command -->", _command()) if docname == "reference/command" else source[0]
+    source[0] = _without_folders(source[0], (DOCS / docname).parent)
     if docname == "index":
         source[0] += _contents()
 
