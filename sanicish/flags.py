@@ -1,6 +1,7 @@
 """What can be said on the command line, and which setting it is. It knows nothing of applications and servers."""
 
 import argparse
+import ipaddress
 import os
 import re
 from collections.abc import Callable
@@ -59,6 +60,17 @@ def mode(text: str) -> int:
     raise argparse.ArgumentTypeError(f"{text!r} is no mode; give three octal digits, for example 660")
 
 
+def networks(text: str) -> str:
+    """Addresses and networks, or everybody."""
+    for name in text.replace(",", " ").split():
+        try:
+            if name != "*":
+                ipaddress.ip_network(name, False)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{name!r} is no address and no network") from None
+    return text
+
+
 def path(text: str) -> str:
     """The path of an address."""
     if text.startswith("/"):
@@ -111,7 +123,7 @@ PROXIES = [
     Flag("--proxies-count", "PROXIES_COUNT", count, "N", "proxies in front that add to X-Forwarded-For"),
     Flag("--real-ip-header", "REAL_IP_HEADER", str, "NAME", "header in which the proxy tells the client's address"),
     Flag("--forwarded-secret", "FORWARDED_SECRET", str, "TEXT", "proves Forwarded; better set in the environment"),
-    Flag("--trusted-proxies --proxy-allow-from", "TRUSTED_PROXIES", str, "LIST", "who may send a PROXY preamble"),
+    Flag("--trusted-proxies --proxy-allow-from", "TRUSTED_PROXIES", networks, "LIST", "who may send a PROXY preamble"),
 ]
 
 

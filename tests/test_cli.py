@@ -227,6 +227,12 @@ def certificate(place):
         (["shop:app", "--proxies-count", "-1"], 2, "argument --proxies-count: "),
         (["shop:app", "--unix-mode", "999"], 2, "argument --unix-mode: '999' is no mode; "),
         (["shop:app", "--ready-path", "ready"], 2, "argument --ready-path: 'ready' is no path; it begins with /"),
+        (
+            ["shop:app", "--trusted-proxies", "10.0.0.1, near"],
+            2,
+            "argument --trusted-proxies/--proxy-allow-from: 'near' is ",
+        ),
+        (["shop:app", "-H", "no.such.host.invalid"], 1, "cannot listen on no.such.host.invalid:8000: "),
         (["shop:app", "--reload-dir", "nope"], 1, "there is no directory nope"),
         (["shop:app", "--nonsense"], 2, "unrecognized arguments: --nonsense (--help tells more)"),
         ([], 2, "the following arguments are required: app (--help tells more)"),

@@ -69,7 +69,7 @@ class Link:
         if config["MAX_REQUESTS"]:
             self._count(server, config["MAX_REQUESTS"])
         if config["MAX_MEMORY"]:
-            self._weigh(server, config["MAX_MEMORY"])
+            server.loop.call_later(_MEMORY_PAUSE, self._weigh, server, config["MAX_MEMORY"])
 
     def _listen(self, server: Any) -> None:
         try:
@@ -142,8 +142,12 @@ class _Processes:
         self._selector.register(ours, selectors.EVENT_READ, worker)
 
     def leave(self, worker: Worker) -> None:
+        process, line = self._running[worker]
+        if not worker.ready:  # it may be loading the application, and does not listen yet
+            process.send_signal(signal.SIGTERM)
+            return
         with suppress(OSError):  # it is gone, or so stuck that only killing will help
-            self._running[worker][1].send(self.farewell)
+            line.send(self.farewell)
 
     def kill(self, worker: Worker) -> None:
         what = "end" if worker.ready else "become ready"

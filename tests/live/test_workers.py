@@ -14,9 +14,17 @@ import pytest
 pytestmark = pytest.mark.slow
 
 PROGRAM = """
+import asyncio
 import os
 from sanicish import Sanic, text
 app = Sanic("crew")
+
+@app.get("/endless")
+async def endless(request):
+    response = await request.respond()
+    while True:
+        await response.send("x")
+        await asyncio.sleep(0.05)
 
 @app.get("/")
 async def who(request):
@@ -25,10 +33,16 @@ async def who(request):
 
 
 @pytest.fixture
-def crew(tmp_path):
+def options():
+    """More for the command line."""
+    return ()
+
+
+@pytest.fixture
+def crew(tmp_path, options):
     (tmp_path / "crew.py").write_text(PROGRAM)
     process = subprocess.Popen(
-        [sys.executable, "-m", "sanicish", "crew:app", "-p", "0", "--workers", "2", "--no-access-log"],
+        [sys.executable, "-m", "sanicish", "crew:app", "-p", "0", "--workers", "2", "--no-access-log", *options],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -102,3 +116,53 @@ def test_a_stop_ends_all_of_them(crew):
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+def status(url):
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
+@pytest.mark.parametrize("options", [("--ready-path", "--drain-delay", "1")])
+def test_all_of_them_drain_before_a_stop_and_none_when_it_is_renewed(crew):
+    before = workers(crew.url, 2)
+    crew.send_signal(signal.SIGHUP)
+    while workers(crew.url, 2) & before:
+        assert status(f"{crew.url}/ready") == 200
+    crew.send_signal(signal.SIGTERM)
+    deadline = time.monotonic() + 10
+    while status(f"{crew.url}/ready") == 200:
+        assert time.monotonic() < deadline
+    assert [status(f"{crew.url}/ready") for _ in range(8)] == [503] * 8
+    assert status(crew.url) == 200
+    assert crew.wait(20) == 0
+
+
+def test_a_second_signal_ends_what_is_open_at_once(crew):
+    host, port = crew.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as stream:
+        stream.sendall(b"GET /endless HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert stream.recv(100).startswith(b"HTTP/1.1 200 OK")
+        crew.send_signal(signal.SIGTERM)
+        while b"connections are open" not in (line := crew.stdout.readline().encode()):
+            assert line
+        crew.send_signal(signal.SIGTERM)
+        assert crew.wait(10) == 0
+
+
+@pytest.mark.parametrize("options", [("--timeout-start", "5")])
+def test_one_that_hangs_while_it_starts_is_killed_and_the_old_ones_stay(crew, tmp_path):
+    before = workers(crew.url, 2)
+    program = (tmp_path / "crew.py").read_text()
+    (tmp_path / "crew.py").write_text(f"import time\ntime.sleep(600)\n{program}")
+    crew.send_signal(signal.SIGHUP)
+    while "did not become ready in time" not in (line := crew.stdout.readline()):
+        assert line
+    assert workers(crew.url, 2) == before
+    (tmp_path / "crew.py").write_text(program)
+    crew.send_signal(signal.SIGHUP)
+    assert not workers(crew.url, 2, before) & before
