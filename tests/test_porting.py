@@ -349,7 +349,21 @@ def test_hooks_of_flask_are_told():
 
 
 def test_arguments_that_run_does_not_take_are_told():
-    assert said("import sanicish\napp.run(port=1, threaded=True)") == [(2, "change", "application")]
+    assert said("import sanicish\napp.run(port=1, ssl_context=a)") == [(2, "change", "application")]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("threaded=True", ""),
+        ("port=1, threaded=True, debug=True", "port=1, debug=True"),
+        ("threaded=True, port=1", "port=1"),
+        ("threaded=True, use_reloader=False, port=1", "port=1"),
+        ("port=1, threaded=True, use_reloader=False", "port=1"),
+    ],
+)
+def test_arguments_that_only_say_how_flasks_server_works_are_left_out(before, after):
+    assert fixed(f"import sanicish\napp.run({before})") == f"import sanicish\napp.run({after})"
 
 
 def test_the_name_of_a_module_is_no_prefix():

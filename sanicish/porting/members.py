@@ -100,10 +100,29 @@ def applications(source: Source) -> Iterator[Finding]:
         if node.attr == "run":
             for keyword in call.keywords:
                 if keyword.arg and not takes("run", keyword.arg):
-                    yield source.finding(keyword, "application", f"run() does not take {keyword.arg}=; leave it out")
+                    edits = [_left_out(source, call, keyword)] if keyword.arg in _OF_OTHERS else []
+                    yield source.finding(
+                        keyword, "application", f"run() does not take {keyword.arg}=; leave it out", *edits
+                    )
         elif node.attr == "test_client" and "flask" in source.frameworks:
             advice = "app.test_client.get(path) gives (request, response); called, it is the asynchronous client"
             yield source.finding(call, "application", advice)
+
+
+# What says how the servers of Flask and Quart work, and nothing of the application.
+_OF_OTHERS = frozenset(
+    ["threaded", "processes", "use_reloader", "use_debugger", "use_evalex", "load_dotenv", "passthrough_errors"]
+)
+
+
+def _left_out(source: Source, call: ast.Call, keyword: ast.keyword) -> Edit:
+    """The edit that takes an argument away, with the comma before it or behind it."""
+    given = [*call.args, *call.keywords]
+    index = given.index(keyword)
+    start, end = source.span(keyword)
+    if index:
+        return Edit(source.span(given[index - 1])[1], end, "")
+    return Edit(start, source.span(given[1])[0] if len(given) > 1 else end, "")
 
 
 def _decorates(source: Source, node: ast.Attribute) -> bool:
