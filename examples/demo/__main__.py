@@ -42,7 +42,10 @@ def main() -> int:
         try:
             app.run(options.host, options.port)
         except OSError as error:
-            print(f"demo: cannot listen on {options.host}:{options.port}: {error.strerror}", file=sys.stderr)
+            if hasattr(error, "__notes__"):
+                raise  # not the address but a listener failed, and it has said which
+            reason = (error.strerror or str(error)).rpartition(": ")[2]
+            print(f"demo: cannot listen on {options.host}:{options.port}: {reason}", file=sys.stderr)
             print(f"      choose another port: make demo PORT={options.port + 1}", file=sys.stderr)
             return 1
     return 0
