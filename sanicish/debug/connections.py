@@ -1,24 +1,33 @@
 """Connections that a handler opens: one that is closed again when its request ends was opened for that request alone.
 
-A pool keeps its connections, so it is not meant. What a library opens in a task of its own is not seen.
+A pool keeps its connections, so it is not meant, unless a request makes the pool itself. What a library opens in a
+task of its own is not seen.
 """
 
 import sys
 from asyncio import AbstractEventLoop, BaseTransport
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NamedTuple
 
 from sanicish.debug.places import Place, frames, is_own
 
 __all__ = ["ConnectionWatch", "Opened", "opened"]
 
-Opened = list[tuple[BaseTransport, Place]]
 
-opened: ContextVar[Opened | None] = ContextVar("opened", default=None)
+class Opened(NamedTuple):
+    """A connection that was opened for a request, and where."""
+
+    transport: BaseTransport
+    place: Place
+    by_new_pool: bool
+
+
+opened: ContextVar[list[Opened] | None] = ContextVar("opened", default=None)
 """What the request that is answered now has opened."""
 
 _WAYS = {"create_connection", "create_unix_connection"}
+_NEW_POOL = "Pool._initialize"  # of asyncpg, where a pool opens its first connections
 
 
 class ConnectionWatch:
@@ -41,18 +50,18 @@ def _noting(connect: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[A
     def noted(*arguments: Any, **options: Any) -> Awaitable[Any]:
         made = connect(*arguments, **options)
         notes = opened.get()
-        place = _caller() if notes is not None else None
-        return made if notes is None or place is None else _note(made, notes, place)
+        if notes is None:
+            return made
+        callers = list(frames(sys._getframe(1)))
+        place = next((Place.of(one) for one in callers if is_own(one.f_code.co_filename)), None)
+        if place is None:
+            return made
+        return _note(made, notes, place, any(one.f_code.co_qualname == _NEW_POOL for one in callers))
 
     return noted
 
 
-async def _note(made: Awaitable[Any], notes: Opened, place: Place) -> Any:
+async def _note(made: Awaitable[Any], notes: list[Opened], place: Place, by_new_pool: bool) -> Any:
     transport, protocol = await made
-    notes.append((transport, place))
+    notes.append(Opened(transport, place, by_new_pool))
     return transport, protocol
-
-
-def _caller() -> Place | None:
-    """The innermost line of the application that waits for this."""
-    return next((Place.of(one) for one in frames(sys._getframe(2)) if is_own(one.f_code.co_filename)), None)

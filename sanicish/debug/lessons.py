@@ -22,7 +22,7 @@ class Lesson(Enum):
         "{0:,} bytes wait for a slow client; beyond {1:,} a write raises: await it",
     )
     BLOCKED = "a-blocking-call", "the loop has stood still for more than {0:.0f} ms: nobody else is served meanwhile"
-    CONNECTS = "a-connection-for-each-request", "this request opened a connection and closed it again: keep a pool"
+    CONNECTS = "a-connection-for-each-request", "this request opened a connection for itself alone: keep a pool"
     NOT_CLOSED = (
         "a-generator-that-nobody-closes",
         "an async generator was dropped before its end: its cleanup runs late",

@@ -24,6 +24,7 @@ class Teacher:
         self._config = config
         self._answer = answer
         self._lessons = Lessons()
+        self._pools: set[Place] = set()  # where a request has made one
         self._watches: list[Watchdog | GeneratorWatch | ConnectionWatch] = []
 
     def hear(self, event: str) -> None:
@@ -46,7 +47,7 @@ class Teacher:
         watched = WatchedExchange(
             exchange, self._lessons, config["RESPONSE_BUFFER_SIZE"], config["RESPONSE_BUFFER_LIMIT"]
         )
-        notes: Opened = []
+        notes: list[Opened] = []
         opened.set(notes)
         try:
             await self._answer(app, watched)
@@ -55,9 +56,11 @@ class Teacher:
             if notes:  # what a handler only drops is closed after it
                 asyncio.get_running_loop().call_soon(self._look_at, notes)
 
-    def _look_at(self, notes: Opened) -> None:
-        for transport, place in notes:
-            if transport.is_closing():
+    def _look_at(self, notes: list[Opened]) -> None:
+        again = {one.place for one in notes if one.by_new_pool and one.place in self._pools}  # one is made on first use
+        self._pools |= {one.place for one in notes if one.by_new_pool}
+        for transport, place, _ in notes:
+            if transport.is_closing() or place in again:
                 self._lessons.tell(Lesson.CONNECTS, place)
 
     def _not_closed(self, place: Place) -> None:

@@ -219,7 +219,7 @@ async def test_a_connection_that_lives_as_long_as_its_request_is_told(serve, app
     address = await serve(app, debug=True)
     await talk(address, GET)
     (told,) = advice()
-    assert "opened a connection" in told and "write" in told and CONNECTS in told
+    assert "for itself alone" in told and "write" in told and CONNECTS in told
 
 
 async def test_a_connection_that_is_kept_is_not_told(serve, app, streams, advice):
@@ -258,6 +258,25 @@ async def test_a_pool_for_one_request_is_told(serve, app, streams, advice, datab
 
     await ask(serve, app)
     assert [CONNECTS in told for told in advice()] == [True]
+
+
+async def test_a_pool_that_a_request_makes_is_told_when_the_next_one_makes_another(
+    serve, app, streams, advice, database
+):
+    pools = []
+
+    @streams
+    async def write(response):
+        pools.append(await asyncpg.create_pool(database, min_size=1))
+        await response.write(str(await pools[-1].fetchval("SELECT 1")))
+
+    address = await serve(app, debug=True)
+    await talk(address, GET)
+    assert advice() == []  # it may be kept
+    await talk(address, GET)
+    assert [CONNECTS in told for told in advice()] == [True]
+    for pool in pools:
+        await pool.close()
 
 
 async def test_a_pool_that_grows_is_not_told(serve, app, advice, database):
