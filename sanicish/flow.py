@@ -15,10 +15,11 @@ from typing import Any
 
 from sanicish.exceptions import ClientDisconnected
 
-__all__ = ["HOLD_BODY", "HOLD_PIPELINE", "READY", "STOP", "FlowControl"]
+__all__ = ["HOLD_BODY", "HOLD_PIPELINE", "HOLD_TURN", "READY", "STOP", "FlowControl"]
 
 HOLD_BODY = 1  # more unread body than the high mark
 HOLD_PIPELINE = 2  # requests wait behind the one that is answered
+HOLD_TURN = 4  # so much of a body came without a pause that it is the turn of others
 
 
 class _Ready:

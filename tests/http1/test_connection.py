@@ -9,7 +9,7 @@ import pytest
 from sanicish.config import Config
 from sanicish.exceptions import BadRequest, PayloadTooLarge, RequestAborted, RequestTimeout, ServiceUnavailable
 from sanicish.exchange import ConnInfo
-from sanicish.flow import HOLD_BODY, HOLD_PIPELINE, FlowControl
+from sanicish.flow import HOLD_BODY, HOLD_PIPELINE, HOLD_TURN, FlowControl
 from sanicish.http1.connection import Http1Connection, Phase
 from sanicish.http1.parser import RequestParser
 from sanicish.http1.serialize import DateField
@@ -243,6 +243,22 @@ def test_a_flood_behind_a_refused_head_is_cut(shell):
     assert shell.lingering
     shell.receive(b"x" * 65_536)
     assert shell.transport.aborted
+
+
+def test_a_body_that_comes_fast_lets_others_have_their_turn(shell):
+    later = []
+    shell.connection.call_soon = later.append
+    shell.receive(sized(b"2000000", b""))
+    body = shell.started[0].body
+    for _ in range(7):
+        shell.receive(b"x" * 65_536)
+        assert len(read(body)) == 65_536
+    assert not shell.flow.holding
+    shell.receive(b"x" * 65_536)
+    assert len(read(body)) == 65_536
+    assert shell.flow.holding == HOLD_TURN
+    later.pop()()
+    assert not shell.flow.holding
 
 
 def test_the_sender_of_a_refused_body_may_go_on_for_a_while(shell):
