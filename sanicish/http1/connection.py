@@ -391,6 +391,13 @@ class Http1Connection:
         else:
             self._closing = True
 
+    def leave(self) -> None:
+        """Begin to shut down: streams are told now, and the next answer is the last."""
+        self.stopping = True
+        self.drain()
+        if self.exchange is not None:
+            self.exchange.notify("shutdown")
+
     def close(self) -> None:
         """Close a connection on which nothing is open; what was written still goes out."""
         if not self._lingering:

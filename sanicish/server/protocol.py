@@ -388,6 +388,10 @@ class HttpProtocol(asyncio.Protocol):
         """Whether the head of a request is on its way, or should be: the first, or one that has begun."""
         return self.connection.phase is Phase.HEAD
 
+    def leave(self) -> None:
+        """Begin to close: finish what is open, and answer one more request if it comes."""
+        self.connection.leave()
+
     def drain(self) -> None:
         """Finish what is open, answer one more request if it comes, and close."""
         self.connection.drain()

@@ -75,7 +75,7 @@ class Serving:
         replacing = app.config["MAX_REQUESTS"] or app.config["MAX_MEMORY"] or reload is not None
         if link is None and (workers > 1 or replacing) and not single_process:
             with nullcontext() if reload is None else _reloading()(reload):
-                _supervise(app, workers, listen, motd)
+                _supervise(app, workers, listen, motd, hurried=reload is not None)
             return
 
         def ready(server: Server) -> None:
@@ -139,7 +139,7 @@ def _nobody() -> None:
     """Stands for who could be asked to stop, as long as there is nobody."""
 
 
-def _supervise(app: Served, count: int, listen: Mapping[str, Any], motd: bool) -> None:
+def _supervise(app: Served, count: int, listen: Mapping[str, Any], motd: bool, *, hurried: bool) -> None:
     """Listen, and keep so many workers until told to stop.
 
     Raises ``OSError`` when the address cannot be had, ``SystemExit`` when no worker starts.
@@ -160,7 +160,7 @@ def _supervise(app: Served, count: int, listen: Mapping[str, Any], motd: bool) -
     patience = inf if grace is None else grace + config["STREAM_CLEANUP_TIMEOUT"] + (config["DRAIN_DELAY"] or 0) + 5
     app.run_in_main_process("main_process_start")
     try:
-        code = supervise(listening.sockets, count, patience, config["START_TIMEOUT"], serving)
+        code = supervise(listening.sockets, count, patience, config["START_TIMEOUT"], serving, hurried=hurried)
     finally:
         listening.close()
         app.run_in_main_process("main_process_stop")

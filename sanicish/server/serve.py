@@ -32,6 +32,7 @@ __all__ = ["Application", "Server", "new_loop", "serve"]
 
 _SWEEP_SLICE = 500  # connections looked at before others get their turn
 _FIRST_REQUEST = 0.5  # seconds for what a connection that was accepted at the last moment asks
+_ONE_MORE = 5.0  # seconds for one more request, where a successor makes it no loss to stay
 _OF_ADDRESSES = ("family", "flags", "reuse_address", "reuse_port")  # options of loop.create_server
 
 
@@ -88,6 +89,7 @@ class Server:
         self.asked = asyncio.Event()  # to stop
         self.forced = asyncio.Event()  # to stop without waiting for anything
         self.drain_seconds = 0.0  # to go on accepting once asked
+        self.kept_seconds = 0.0  # for one more request on a connection that was to be kept, when it stops
 
     # What connections call
 
@@ -211,6 +213,12 @@ class Server:
                 if not count % _SWEEP_SLICE:
                     await asyncio.sleep(0)
 
+    def make_way(self) -> None:
+        """Stop for a successor that accepts already: then there is time to let go of nobody who is just asking."""
+        grace = self.app.config["GRACEFUL_SHUTDOWN_TIMEOUT"]
+        self.kept_seconds = _ONE_MORE if grace is None else min(_ONE_MORE, grace / 2)
+        self.ask_to_stop()
+
     def ask_to_stop(self, *, drain: bool = False) -> None:
         """Stop gracefully, where ``drain`` asks for it only after ``DRAIN_DELAY``; asked again, at once."""
         if self.asked.is_set():
@@ -267,9 +275,10 @@ class Server:
 
     def _send_off(self, protocol: HttpProtocol) -> None:
         """Let a connection end; one that has just been accepted has a request on its way, which is answered."""
-        if protocol.unheard:
-            protocol.drain()
-            self.loop.call_later(_FIRST_REQUEST, protocol.shutdown)
+        seconds = _FIRST_REQUEST if protocol.unheard else self.kept_seconds
+        if seconds:
+            protocol.leave()
+            self.loop.call_later(seconds, protocol.shutdown)
         else:
             protocol.shutdown()
 

@@ -24,7 +24,7 @@ __all__ = ["Link", "supervise"]
 
 _VARIABLE = "_SANICISH_WORKER"
 _READY, _SPENT = b"r", b"s"
-_LEAVE, _DRAIN, _FORCE = b"l", b"d", b"f"  # for who is replaced; for all at the end; at once
+_MAKE_WAY, _LEAVE, _DRAIN, _FORCE = b"m", b"l", b"d", b"f"  # for a successor; at the end, with a drain; at once
 
 _LONGEST_WAIT = 3600.0  # seconds; more than a month would be too much for the system
 _MEMORY_PAUSE = 5.0  # seconds between two looks at how much a worker holds
@@ -83,7 +83,11 @@ class Link:
         if _FORCE in words:
             server.asked.set()
             server.forced.set()
-        elif not server.asked.is_set():
+        elif server.asked.is_set():
+            return
+        elif _MAKE_WAY in words:
+            server.make_way()
+        else:
             server.ask_to_stop(drain=_DRAIN in words)
 
     def _count(self, server: Any, max_requests: int) -> None:
@@ -122,10 +126,10 @@ def memory() -> int:
 class _Processes:
     """The processes of the workers, and their lines."""
 
-    def __init__(self, listeners: Iterable[socket.socket], selector: selectors.BaseSelector) -> None:
+    def __init__(self, listeners: Iterable[socket.socket], selector: selectors.BaseSelector, farewell: bytes) -> None:
         self._listeners = [one.fileno() for one in listeners]
         self._selector = selector
-        self.farewell = _LEAVE
+        self.farewell = farewell
         self._running: dict[Worker, tuple[subprocess.Popen[bytes], socket.socket]] = {}
 
     def start(self, worker: Worker) -> None:
@@ -179,15 +183,17 @@ def supervise(
     patience: float,
     start_limit: float | None,
     on_serving: Callable[[], None],
+    *,
+    hurried: bool = False,
 ) -> int:
     """Keep ``size`` workers until SIGINT or SIGTERM; gives the exit code.
 
     SIGHUP renews them one by one. One that leaves has ``patience`` seconds, one that starts ``start_limit``. Must run
-    in the main thread.
+    in the main thread. ``hurried``: a worker that is replaced shall answer nobody who comes later.
     """
     with selectors.DefaultSelector() as selector, _signals() as woken:
         selector.register(woken, selectors.EVENT_READ, None)
-        processes = _Processes(listeners, selector)
+        processes = _Processes(listeners, selector, _LEAVE if hurried else _MAKE_WAY)
         crew = Crew(size, processes.start, processes.leave, processes.kill, patience, start_limit)
         crew.begin(time.monotonic())
         told = False

@@ -1,5 +1,6 @@
 """Several worker processes: killed, renewed, stopped, while clients ask."""
 
+import http.client
 import os
 import signal
 import socket
@@ -80,20 +81,28 @@ def test_a_worker_that_is_killed_is_replaced_while_the_other_serves(crew):
     assert len(workers(crew.url, 2, {victim}) - before) == 1
 
 
-def test_renewal_under_load_loses_no_request(crew):
+@pytest.mark.parametrize("kept", [False, True], ids=["new connections", "kept connections"])
+def test_renewal_under_load_loses_no_request(crew, kept):
     before = workers(crew.url, 2)
     host, port = crew.url.removeprefix("http://").split(":")
     failed, answered, done = [], [], threading.Event()
 
     def load():
+        connection = None
         while not done.is_set():
             try:
-                with socket.create_connection((host, int(port)), timeout=10) as sock:
-                    sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-                    answer = b"".join(iter(lambda sock=sock: sock.recv(4096), b""))
-                answered.append(answer.startswith(b"HTTP/1.1 200 OK\r\n") or failed.append(answer))
-            except OSError as error:
+                connection = connection or http.client.HTTPConnection(host, int(port), timeout=10)
+                connection.request("GET", "/", headers={} if kept else {"Connection": "close"})
+                answer = connection.getresponse()
+                answer.read()
+                answered.append(answer.status == 200 or failed.append(answer.status))
+                if not connection.sock:  # the answer said so, and http.client has obeyed
+                    connection = None
+            except (OSError, http.client.HTTPException) as error:
                 failed.append(error)
+                connection = None
+        if connection is not None:
+            connection.close()
 
     threads = [threading.Thread(target=load) for _ in range(4)]
     for thread in threads:

@@ -189,6 +189,51 @@ async def test_request_on_its_way_when_the_server_stops_is_answered(server, begu
         assert answer.startswith(b"HTTP/1.1 200 OK\r\n") and b"Connection: close\r\n" in answer
 
 
+async def stopping(server):
+    server.server.make_way()
+    server.close()
+    while not server.server.stopping:
+        await asyncio.sleep(0)
+
+
+async def test_idle_connection_may_ask_once_more_when_a_successor_is_there(server):
+    async with Wire(server.sockets[0].getsockname()) as wire:
+        wire.send(request())
+        await wire.answer()
+        await stopping(server)
+        wire.send(request())
+        assert (await wire.answer()).headers["connection"] == "close"
+        assert await wire.rest() == b""
+
+
+async def test_stream_is_told_of_the_stop_and_its_connection_may_ask_once_more_when_a_successor_is_there(app, server):
+    @app.get("/until")
+    async def until(request):
+        async def write(response):
+            await response.write("a")
+            await request.shutdown()
+
+        return stream(write)
+
+    async with Wire(server.sockets[0].getsockname()) as wire:
+        wire.send(request("/until"))
+        await wire.until(b"a\r\n")
+        await stopping(server)
+        await wire.until(b"0\r\n\r\n")
+        wire.send(request())
+        assert (await wire.answer()).headers["connection"] == "close"
+        assert await wire.rest() == b""
+
+
+async def test_idle_connection_that_does_not_ask_again_is_closed_though_a_successor_is_there(app, server):
+    app.config.GRACEFUL_SHUTDOWN_TIMEOUT = 0.1
+    async with Wire(server.sockets[0].getsockname()) as wire:
+        wire.send(request())
+        await wire.answer()
+        await stopping(server)
+        assert await wire.rest() == b""
+
+
 @pytest.mark.slow
 async def test_connection_that_never_asks_does_not_delay_the_stop_for_long(server):
     async with Wire(server.sockets[0].getsockname()) as wire:

@@ -18,7 +18,12 @@ class Served:
         self.config = Config(settings, load_env=False)
         self.asked, self.forced = asyncio.Event(), asyncio.Event()
         self.drain = None
+        self.made_way = False
         self.handler = lambda exchange: exchange
+
+    def make_way(self):
+        self.made_way = True
+        self.ask_to_stop()
 
     def ask_to_stop(self, *, drain=False):
         self.drain = drain
@@ -73,6 +78,14 @@ async def test_worker_stops_in_the_way_it_is_told_to(line, word, drain, forced):
     link._listen(server)
     assert server.asked.is_set()
     assert (server.drain, server.forced.is_set()) == (drain, forced)
+
+
+async def test_worker_that_is_replaced_makes_way(line):
+    ours, link = line
+    server = Served()
+    ours.send(b"m")
+    link._listen(server)
+    assert server.made_way and server.drain is False
 
 
 async def test_worker_that_is_an_orphan_stops_without_a_drain(line):
