@@ -186,12 +186,13 @@ class Parser(argparse.ArgumentParser):
         default = os.environ.get("WEB_CONCURRENCY", "1")
         help = "processes that serve, or auto (default %(default)s)"
         add("-w", "--workers", type=workers, default=default, metavar="N", help=help)
+        add("--fast", dest="workers", action="store_const", const="auto", help="the same as --workers auto")
         add("-r", "--reload", "--auto-reload", action="store_true", help="new workers when Python files change")
         help = "watch all files of this directory instead; may be repeated"
         add("-R", "--reload-dir", action="append", default=[], metavar="DIR", help=help)
         add("-d", "--dev", action="store_true", help="the same as --debug --reload")
         add("--debug", action="store_true", help="tracebacks on error pages, advice, more in the log")
-        add("--loop", choices=("uvloop", "asyncio"), help="the event loop (default uvloop)")
+        add("--loop", choices=("auto", "uvloop", "asyncio"), help="the event loop (default uvloop)")
         add("--single-process", action="store_true", help="serve in this process, whatever else is said")
 
     def _logs(self) -> None:
@@ -232,4 +233,4 @@ _ABSENT: dict[str, Any] = {"default": argparse.SUPPRESS}  # so that what was not
 def settings_of(options: argparse.Namespace) -> dict[str, Any]:
     """The settings among what was said."""
     said = {name: value for name, value in vars(options).items() if name.isupper()}
-    return said if options.loop is None else {**said, "USE_UVLOOP": options.loop == "uvloop"}
+    return said if options.loop in (None, "auto") else {**said, "USE_UVLOOP": options.loop == "uvloop"}

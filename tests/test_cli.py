@@ -331,6 +331,7 @@ def fetch(url, **options):
         (["--limit-concurrency", "7", "--max-requests", "0"], {"MAX_CONNECTIONS": 7, "MAX_REQUESTS": 0}),
         (["--unix-mode", "660", "--reuse-port"], {"UNIX_MODE": 0o660, "REUSE_PORT": True}),
         (["--loop", "asyncio"], {"USE_UVLOOP": False}),
+        (["--loop", "auto", "--fast"], {}),
         (
             ["--proxy-protocol", "--trusted-proxies", "10.0.0.0/8"],
             {"PROXY_PROTOCOL": True, "TRUSTED_PROXIES": "10.0.0.0/8"},

@@ -487,3 +487,13 @@ def test_loop_is_uvloop_unless_the_settings_say_otherwise(app, uvloop):
 
     app.go_fast(port=0, register_sys_signals=False)
     assert seen == [uvloop]
+
+
+def test_main_process_that_cannot_start_leaves_no_socket_behind(app, tmp_path):
+    @app.main_process_start
+    async def fail(app):
+        raise ValueError("no")
+
+    with pytest.raises(ValueError):
+        app.run(unix=str(tmp_path / "s"), workers=2)
+    assert os.listdir(tmp_path) == []

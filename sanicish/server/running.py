@@ -158,8 +158,8 @@ def _supervise(app: Served, count: int, listen: Mapping[str, Any], motd: bool, *
     # A worker ends by itself within its grace and what handlers may take to end; then it hangs.
     grace = config["GRACEFUL_SHUTDOWN_TIMEOUT"]
     patience = inf if grace is None else grace + config["STREAM_CLEANUP_TIMEOUT"] + (config["DRAIN_DELAY"] or 0) + 5
-    app.run_in_main_process("main_process_start")
     try:
+        app.run_in_main_process("main_process_start")
         code = supervise(listening.sockets, count, patience, config["START_TIMEOUT"], serving, hurried=hurried)
     finally:
         listening.close()
