@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -74,8 +75,13 @@ async def database(postgres: Postgres) -> AsyncIterator[str]:
         yield dsn
 
 
+_ended = itertools.count(1)
+
+
 @pytest.fixture(autouse=True)
 def _no_leaks() -> Any:
     """Whatever a test left behind shows itself in that test, not in a later one."""
     yield
     gc.collect()
+    if not next(_ended) % 100:  # what tests import and cache stays, too, and would be looked at thousands of times
+        gc.freeze()

@@ -144,20 +144,22 @@ async def test_a_write_past_half_of_the_limit_is_told_before_one_raises(serve, a
 
 
 async def test_a_blocking_call_is_told_while_it_blocks(serve, app, advice):
-    app.config.DEBUG_BLOCKING_TIME = 0.01
+    app.config.DEBUG_BLOCKING_TIME = 0.05
     told = threading.Event()
     hears = logging.Handler()
-    hears.emit = lambda record: told.set()
+    hears.emit = lambda record: told.set() if "told.wait" in record.getMessage() else None
     error_logger.addHandler(hears)
 
     @app.get("/")
     async def block(request):
-        return text(str(told.wait(PATIENCE)))
+        while not told.wait(0.3):
+            await asyncio.sleep(0.05)  # on a busy machine it stood still before, and that is told once
+        return text("told")
 
-    assert (await talk(await serve(app, debug=True), GET)).endswith(b"True")
+    assert (await talk(await serve(app, debug=True), GET)).endswith(b"told")
     error_logger.removeHandler(hears)
-    (said,) = advice()
-    assert "more than 10 ms" in said and "test_advice.py" in said and BLOCKED in said
+    (said,) = [one for one in advice() if "told.wait" in one]  # a machine that is busy blocks others, too
+    assert "more than 50 ms" in said and "test_advice.py" in said and BLOCKED in said
     assert "threading.py" in said, "the stack goes down to where it waits"
 
 
