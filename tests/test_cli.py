@@ -526,10 +526,10 @@ def test_certificate_is_read_again_on_sighup(place, certificate):
 
 @pytest.mark.slow
 def test_after_sigterm_probes_say_no_and_requests_are_answered_until_the_delay_is_over(place):
-    with serving("shop:app", "-p", 0, "--drain-delay", "1", "--ready-path") as (process, url):
+    with serving("shop:app", "-p", 0, "--drain-delay", "3", "--ready-path") as (process, url):
         assert fetch(f"{url}/ready") == "serving\n"
         process.send_signal(signal.SIGTERM)
-        assert "draining for 1 s" in process.stdout.readline() + process.stdout.readline()
+        assert "draining for 3 s" in process.stdout.readline() + process.stdout.readline()
         with pytest.raises(urllib.error.HTTPError) as caught:
             fetch(f"{url}/ready")
         assert caught.value.code == 503

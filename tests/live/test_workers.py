@@ -136,7 +136,7 @@ def status(url):
             return error.code
 
 
-@pytest.mark.parametrize("options", [("--ready-path", "--drain-delay", "1")])
+@pytest.mark.parametrize("options", [("--ready-path", "--drain-delay", "3")])
 def test_all_of_them_drain_before_a_stop_and_none_when_it_is_renewed(crew):
     before = workers(crew.url, 2)
     crew.send_signal(signal.SIGHUP)
