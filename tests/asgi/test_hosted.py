@@ -520,7 +520,7 @@ async def test_a_slow_reader_stops_the_application(app, serve):
             await asyncio.sleep(0.05)
         assert sent < 400
         wire.writer.transport.resume_reading()
-        assert len((await wire.rest()).partition(b"\r\n\r\n")[2]) == 400 * 65_536
+        await wire.exactly(200 * 65_536)
 
 
 async def test_a_path_is_sent_as_a_file(app, serve, tmp_path):
