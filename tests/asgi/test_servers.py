@@ -1,6 +1,7 @@
 """An application under the servers of others, real ones, in HTTP/1.1 and HTTP/2."""
 
 import asyncio
+import zlib
 from contextlib import AsyncExitStack
 
 import httpx2
@@ -370,3 +371,40 @@ async def test_a_server_that_stops_cuts_streams_that_go_on(app, path, kind):
             async for _ in pieces:
                 pass
     assert ends == ["shutdown"]
+
+
+@each_server()
+async def test_a_compressed_stream_can_be_read_when_its_producer_pauses(app, path, kind):
+    app.compress("gzip")
+    go_on = asyncio.Event()
+
+    @app.get("/")
+    async def handler(request):
+        async def write(response):
+            await response.write("one")
+            await go_on.wait()
+            await response.write("two")
+
+        return stream(write)
+
+    decoder, seen = zlib.decompressobj(31), b""
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context((await stack.enter_async_context(served(kind, app, path))).client())
+        get = client.stream("GET", "/", headers={"Accept-Encoding": "gzip"})
+        async for piece in (await stack.enter_async_context(get)).aiter_raw():
+            seen += decoder.decompress(piece)
+            if seen == b"one":
+                go_on.set()
+    assert (seen, decoder.eof) == (b"onetwo", True)
+
+
+@each_server()
+async def test_a_file_is_sent_in_pieces(app, path, kind, tmp_path):
+    content = bytes(range(256)) * 8192
+    (tmp_path / "data.bin").write_bytes(content)
+    app.static("/data", tmp_path / "data.bin")
+
+    async with served(kind, app, path) as there, there.client() as client:
+        answer = await client.get("/data")
+    assert answer.headers["content-length"] == str(len(content))
+    assert answer.content == content
