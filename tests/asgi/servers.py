@@ -17,11 +17,17 @@ PATIENCE = 10.0
 async def _listens(path: Path, task: asyncio.Task[Any]) -> None:
     """Wait until a server listens on its socket; if it ends before, what it says is the reason."""
     async with asyncio.timeout(PATIENCE):
-        while not path.exists():
-            if task.done():
-                task.result()
-                raise RuntimeError("the server ended before it listened")
-            await asyncio.sleep(0.01)
+        while True:
+            try:
+                _, writer = await asyncio.open_unix_connection(path)
+            except (FileNotFoundError, ConnectionRefusedError):  # one may bind well before it listens
+                if task.done():
+                    task.result()
+                    raise RuntimeError("the server ended before it listened") from None
+                await asyncio.sleep(0.01)
+            else:
+                writer.close()
+                return
 
 
 @asynccontextmanager
