@@ -379,9 +379,11 @@ class Sanic(Registry):
         ``auto_reload`` they are replaced whenever a Python file below this directory changes, with ``reload_dir`` any
         file of that directory, or of several; the extra ``reload``.
 
-        Raises ``OSError`` when the address cannot be had, ``SystemExit`` when no worker starts. In a thread that is
+        Raises ``OSError`` when the address cannot be had, ``SystemExit`` when no worker starts,
+        ``InvalidSetting`` for a setting that is no number where one is needed. In a thread that is
         not the main one ``register_sys_signals=False`` is needed.
         """
+        self.config.check()
         self._debug(debug)
         if self.configure_logging:
             log.configure(
@@ -448,6 +450,7 @@ class Sanic(Registry):
         It serves at once unless ``start_serving=False`` is among ``asyncio_server_kwargs``; the others go to
         ``loop.create_server``. Raises ``OSError`` when the address cannot be had.
         """
+        self.config.check()
         self._debug(debug)
         listen = _listen(host, port, unix, sock, ssl, backlog, protocol)
         return await self._serving.create(listen, access_log, asyncio_server_kwargs)

@@ -11,6 +11,7 @@ from typing import Any
 
 from sanicish import porting
 from sanicish.app import Sanic
+from sanicish.exceptions import InvalidSetting
 from sanicish.flags import Parser, settings_of
 from sanicish.hosted import is_asgi
 from sanicish.server.running import MissingExtra
@@ -194,5 +195,5 @@ def _run(app: Sanic, options: Namespace, tls: dict[str, str] | None, sock: socke
             raise  # not the address but a listener failed, and it has said which
         place = options.unix or (f"descriptor {options.fd}" if sock else f"{options.host}:{options.port}")
         raise CommandError(f"cannot listen on {place}: {_reason(error)}") from None
-    except MissingExtra as error:
+    except (InvalidSetting, MissingExtra) as error:
         raise CommandError(str(error)) from None

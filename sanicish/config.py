@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sanicish.exceptions import LoadFileException, PyFileError
+from sanicish.exceptions import InvalidSetting, LoadFileException, PyFileError
 
 __all__ = ["DEFAULTS", "Clocks", "Config", "Limits"]
 
@@ -83,6 +83,22 @@ DEFAULTS: dict[str, Any] = {
     "AUTO_RELOAD": False,
 }
 
+_NUMBERS = frozenset({name for name, value in DEFAULTS.items() if type(value) in (int, float)} - {"UNIX_MODE"}) | {
+    "REQUEST_STREAM_MAX_SIZE",
+    "REQUEST_HEAD_MIN_RATE",
+    "WRITE_MIN_RATE",
+    "STREAM_IDLE_TIMEOUT",
+    "DRAIN_DELAY",
+    "MAX_CONNECTIONS",
+    "MAX_REQUESTS",
+    "MAX_MEMORY",
+    "PROXIES_COUNT",
+}
+_CHOICES = {
+    "LOG_FORMAT": ("text", "json"),
+    "LOG_LEVEL": ("debug", "info", "warning", "error", "critical"),
+    "FALLBACK_ERROR_FORMAT": ("auto", "html", "json", "text"),
+}
 _TEXT = frozenset({"FORWARDED_SECRET", "UNIX_MODE"})  # never read as a number or truth: 0123 is not 123
 
 _TRUE = frozenset({"y", "yes", "yep", "yup", "t", "true", "on", "enable", "enabled"})
@@ -229,6 +245,17 @@ class Config(dict[str, Any]):
         """The name of the field in which clients say what they call a request, in lower case."""
         name = self.get("REQUEST_ID_HEADER")
         return name.lower().encode() if name else None
+
+    def check(self) -> None:
+        """Raise ``InvalidSetting`` for a value that no server can work with; a server asks before it starts."""
+        for name in sorted(_NUMBERS):
+            value = self.get(name)
+            if value is not None and not (isinstance(value, int | float) and value >= 0):
+                raise InvalidSetting(f"the setting {name} is a number from 0 on or none, not {value!r}")
+        for name, choices in _CHOICES.items():
+            value = self.get(name)
+            if isinstance(value, str) and value.lower() not in choices:
+                raise InvalidSetting(f"the setting {name} is one of {', '.join(choices)}, not {value!r}")
 
     def limits(self) -> Limits:
         """What the wire keeps to; taken when a server starts."""

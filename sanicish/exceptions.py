@@ -28,6 +28,7 @@ __all__ = [
     "HeaderNotFound",
     "InvalidHeader",
     "InvalidRangeType",
+    "InvalidSetting",
     "InvalidSignal",
     "InvalidUsage",
     "LoadFileException",
@@ -57,6 +58,10 @@ __all__ = [
     "abort",
     "add_status_code",
 ]
+
+
+class InvalidSetting(ValueError):
+    """A setting with a value that nothing can work with."""
 
 
 class InvalidSignal(ValueError):

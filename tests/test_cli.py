@@ -244,6 +244,13 @@ def test_failure_is_one_clear_line_and_an_exit_code(place, certificate, argument
     assert (said.count("\n"), returned) == (1, code)
 
 
+def test_a_setting_that_makes_no_sense_is_one_clear_line(place, monkeypatch):
+    monkeypatch.setenv("SANICISH_KEEP_ALIVE_TIMEOUT", "long")
+    returned, said = fails("shop:app", "-p", 0)
+    assert said == "sanicish: the setting KEEP_ALIVE_TIMEOUT is a number from 0 on or none, not 'long'\n"
+    assert returned == 1
+
+
 def test_port_in_use_is_one_clear_line(place):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -9,7 +9,7 @@ import pytest
 
 from sanicish import Sanic
 from sanicish.config import DEFAULTS, Config
-from sanicish.exceptions import LoadFileException, PyFileError
+from sanicish.exceptions import InvalidSetting, LoadFileException, PyFileError
 
 SPECIFIED = {
     "REQUEST_MAX_SIZE": 100_000_000,
@@ -333,3 +333,30 @@ def test_clocks_are_the_settings_of_time():
 
 def test_without_keep_alive_no_connection_is_kept():
     assert Config(load_env=False, KEEP_ALIVE=False).clocks().keep_alive == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("KEEP_ALIVE_TIMEOUT", "abc", "KEEP_ALIVE_TIMEOUT is a number from 0 on or none, not 'abc'"),
+        ("REQUEST_MAX_SIZE", -1, "REQUEST_MAX_SIZE is a number from 0 on or none, not -1"),
+        ("WRITE_TIMEOUT", float("nan"), "WRITE_TIMEOUT is a number from 0 on or none, not nan"),
+        ("MAX_CONNECTIONS", "many", "MAX_CONNECTIONS is a number from 0 on or none, not 'many'"),
+        ("LOG_FORMAT", "xml", "LOG_FORMAT is one of text, json, not 'xml'"),
+        ("LOG_LEVEL", "loud", "LOG_LEVEL is one of debug, info, warning, error, critical, not 'loud'"),
+    ],
+)
+def test_a_server_does_not_start_with_a_setting_that_makes_no_sense(name, value, told):
+    app = Sanic("nonsense", load_env=False, register=False, configure_logging=False)
+    app.config[name] = value
+    with pytest.raises(InvalidSetting) as raised:
+        app.run(port=0)
+    assert told in str(raised.value)
+
+
+def test_every_default_makes_sense():
+    Config(load_env=False).check()
+
+
+def test_clocks_may_be_off():
+    Config({"REQUEST_TIMEOUT": None, "WRITE_TIMEOUT": 0.5}, load_env=False).check()
