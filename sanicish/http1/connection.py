@@ -270,7 +270,7 @@ class Http1Connection:
         if self._closing or self._reading is CLOSED:
             return False
         if self._reading is HEAD:
-            return not self._body.failed
+            return self._body is EMPTY or not self._body.failed
         if self._body.wanted and not whole:  # its reader may read on while the answer is being written
             return not self._body.failed
         return not self._too_much_left()

@@ -25,6 +25,7 @@ _BATCH = 65_536  # what is written in one turn leaves before its end when it is 
 _BODILESS = frozenset({204, 205, 304})  # RFC 9110 6.4.1, 15.3.6
 _CLOSE = b"Connection: close\r\n"
 _KEEP_ALIVE = b"Connection: keep-alive\r\n"  # RFC 9112 9.3: HTTP/1.0 has to be told
+_NOTHING: list[bytes] = []  # stays empty; most answers are whole, and need no list of their own
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -77,7 +78,7 @@ class Http1Exchange(Exchange):
         self._transport = line.transport
         self._flow = line.flow
         self._framing: Framing | None = None
-        self._out: list[bytes] = []  # framed, not yet given to the transport
+        self._out = _NOTHING  # framed, not yet given to the transport
         self._pending = 0  # bytes of data in it
         self._scheduled = False
         self.keep_alive = head.keep_alive
@@ -113,7 +114,8 @@ class Http1Exchange(Exchange):
         if self.started:
             raise StreamClosed("this request has been answered already")
         framing = choose_framing(self.head.method, self.head.version, status, promised_length(headers), chunked)
-        self._out.append(self._head(status, headers, content_type, framing.field, framing.closes, False))
+        self._out = [self._head(status, headers, content_type, framing.field, framing.closes, False)]
+        self._flow.begin_turn(self.began)
         self._framing = framing
         self.streamed = True
         self.left = monotonic()  # or soon: it is held until there is data

@@ -192,8 +192,7 @@ class HttpProtocol(asyncio.Protocol):
 
     async def _run(self, exchange: Http1Exchange) -> None:
         host = self._host
-        exchange.began = began = host.loop.time()
-        self.flow.begin_turn(began)
+        exchange.began = host.loop.time()
         if host.access_log:
             exchange.began = monotonic()  # the loop's time is that of its turn, and may be as coarse as a millisecond
         try:
