@@ -24,13 +24,12 @@ and errors need no queue: a broken second request cannot be seen before the firs
 import sys
 from collections.abc import Callable
 from enum import Enum
-from functools import partial
 from typing import Any, Protocol
 
 from sanicish.config import Limits
 from sanicish.exceptions import RequestAborted, SanicException
 from sanicish.exchange import ConnInfo, RequestHead
-from sanicish.flow import HOLD_BODY, HOLD_PIPELINE, HOLD_TURN, FlowControl
+from sanicish.flow import HOLD_BODY, HOLD_PIPELINE, FlowControl, Turn
 from sanicish.headers import Headers
 from sanicish.http1.exchange import Http1Exchange, SendFile
 from sanicish.http1.fields import Field
@@ -53,7 +52,7 @@ class Reading(Enum):
 HEAD, BODY, CLOSED = Reading.HEAD, Reading.BODY, Reading.CLOSED
 
 
-_TURN = 2**19  # bytes of a body that are read before others have their turn; the loop would read 8 MiB
+_FULL = 2**16  # bytes of a read behind which the loop may have the next one at once; uvloop reads 32 times in a turn
 _FLOOD = 2**18  # bytes behind a refused head: who sends more does not listen
 
 
@@ -75,6 +74,7 @@ class Shell(Protocol):
     date: DateField
     heads: dict[bytes, RequestHead]
     call_soon: Callable[..., Any]
+    turn: Turn
     send_file: SendFile | None
 
     def start(self, exchange: Http1Exchange, /) -> None: ...
@@ -95,10 +95,10 @@ class Http1Connection:
         "_limits",
         "_lingering",
         "_parser",
-        "_pause_at",
         "_reading",
         "_shell",
         "_to_drain",
+        "_turn",
         "_unread",
         "call_soon",
         "date_line",
@@ -133,7 +133,7 @@ class Http1Connection:
         self._fresh = False  # the open exchange was just read and nobody works on it yet
         self._closing = not keep_alive  # no further request will be read
         self._lingering = False
-        self._pause_at = _TURN  # bytes of the body after which others have their turn
+        self._turn = shell.turn
         self._to_drain = 0  # bytes of a body nobody wants that may still come
         self.stopping = False  # the server is
         self.peer_ended = False  # the peer will send no more; it may still listen
@@ -195,10 +195,8 @@ class Http1Connection:
         body = self._body
         if body is not EMPTY:
             body.deliver()
-            if body.received >= self._pause_at:
-                self._pause_at = body.received + _TURN
-                self.flow.hold(HOLD_TURN)
-                self.call_soon(partial(self.flow.release, HOLD_TURN))
+            if size >= _FULL:
+                self._turn.has_read(self.flow)
         elif self._lingering:
             self._to_drain -= size
             if self._to_drain < 0:
@@ -235,7 +233,6 @@ class Http1Connection:
             )
             body.fields = head.fields
             self._body = body
-            self._pause_at = _TURN
             self.exchange = Http1Exchange(head, body, self._shell.conn, self)
         self._fresh = True
 

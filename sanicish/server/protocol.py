@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from sanicish.config import Clocks, Limits
 from sanicish.exceptions import RequestTimeout, SanicException
 from sanicish.exchange import ConnInfo, Exchange, Handler, Outcome, RequestHead
-from sanicish.flow import HOLD_BODY, FlowControl
+from sanicish.flow import HOLD_BODY, FlowControl, Turn
 from sanicish.http1.connection import Http1Connection, Phase
 from sanicish.http1.exchange import Http1Exchange, SendFile
 from sanicish.http1.serialize import DateField
@@ -48,6 +48,7 @@ class Host(Protocol):
     limits: Limits
     clocks: Clocks
     date: DateField
+    turn: Turn
     heads: dict[bytes, RequestHead]
     high_water: int
     slice_seconds: float
@@ -82,6 +83,7 @@ class HttpProtocol(asyncio.Protocol):
         "heads",
         "names",
         "send_file",
+        "turn",
         "watch",
     )
 
@@ -98,6 +100,7 @@ class HttpProtocol(asyncio.Protocol):
         self._lost = False
         self._transport: Any = None
         self.call_soon: Callable[..., Any] = host.loop.call_soon
+        self.turn = host.turn
         self.date = host.date
         self.heads = host.heads
         self.names: tuple[Any, Any] | None = None  # of the peer and of this end, where a proxy has told
@@ -194,7 +197,7 @@ class HttpProtocol(asyncio.Protocol):
         host = self._host
         exchange.began = host.loop.time()
         if host.access_log:
-            exchange.began = monotonic()  # the loop's time is that of its turn, and may be as coarse as a millisecond
+            exchange.began = monotonic()  # the loop's time is as coarse as a millisecond
         try:
             await host.handler(exchange)
             if exchange.outcome is None:

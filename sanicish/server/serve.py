@@ -13,6 +13,7 @@ import uvloop
 from sanicish.config import Config
 from sanicish.exceptions import ServiceUnavailable
 from sanicish.exchange import Exchange, Handler, RequestHead
+from sanicish.flow import Turn
 from sanicish.forwarded import is_proxied, parse_forwarded
 from sanicish.headers import Headers
 from sanicish.http1.serialize import DateField
@@ -66,6 +67,7 @@ class Server:
         self.limits = config.limits()
         self.clocks = config.clocks()
         self.date = DateField()
+        self.turn = Turn(self.loop.call_soon)
         self.heads: dict[bytes, RequestHead] = {}
         self.high_water: int = config["RESPONSE_BUFFER_SIZE"]
         self.slice_seconds: float = config["FAIRNESS_SLICE"]

@@ -9,7 +9,7 @@ import pytest
 from sanicish.config import Config
 from sanicish.exceptions import BadRequest, PayloadTooLarge, RequestAborted, RequestTimeout, ServiceUnavailable
 from sanicish.exchange import ConnInfo
-from sanicish.flow import HOLD_BODY, HOLD_PIPELINE, HOLD_TURN, FlowControl
+from sanicish.flow import HOLD_BODY, HOLD_PIPELINE, HOLD_TURN, FlowControl, Turn
 from sanicish.http1.connection import Http1Connection, Phase
 from sanicish.http1.parser import RequestParser
 from sanicish.http1.serialize import DateField
@@ -34,10 +34,14 @@ class Shell:
         self.date = DateField(lambda: 0)
         self.heads = {}
         self.send_file = None
+        self.turn = Turn(lambda function: None)
         self.started = []
         self.refusals = []
         self.transport = transport or MemoryTransport()
         self.flow = FlowControl(self.transport)
+        self.connect(limits, **options)
+
+    def connect(self, limits=LIMITS, **options):
         self.connection = Http1Connection(self.transport, self.flow, limits, self, **options)
 
     def call_soon(self, function):
@@ -245,20 +249,23 @@ def test_a_flood_behind_a_refused_head_is_cut(shell):
     assert shell.transport.aborted
 
 
-def test_a_body_that_comes_fast_lets_others_have_their_turn(shell):
-    later = []
-    shell.connection.call_soon = later.append
+def test_a_body_that_comes_fast_lets_others_have_their_turn(shell, monkeypatch):
+    later, now = [], [1.0]
+    monkeypatch.setattr("sanicish.flow.monotonic", lambda: now[0])
+    shell.turn = Turn(later.append)
+    shell.connect()
     shell.receive(sized(b"2000000", b""))
     body = shell.started[0].body
-    for _ in range(7):
+    for after, holding in ((0, 0), (0.001, 0), (0.002, HOLD_TURN)):
+        now[0] = 1.0 + after
         shell.receive(b"x" * 65_536)
         assert len(read(body)) == 65_536
-    assert not shell.flow.holding
-    shell.receive(b"x" * 65_536)
-    assert len(read(body)) == 65_536
-    assert shell.flow.holding == HOLD_TURN
+        assert shell.flow.holding == holding
     later.pop()()
     assert not shell.flow.holding
+    shell.receive(b"x" * 65_536)
+    read(body)
+    assert (shell.flow.holding, len(later)) == (0, 1)
 
 
 def test_the_sender_of_a_refused_body_may_go_on_for_a_while(shell):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from sanicish.config import Config
 from sanicish.exceptions import ClientDisconnected, SanicException
+from sanicish.flow import Turn
 from sanicish.http1.serialize import DateField
 from sanicish.server.protocol import HttpProtocol
 from tests.cases.requests import ACCEPTED, REJECTED, head, sized
@@ -65,6 +66,7 @@ class Host:
         )
         self.loop = HandTurnedLoop()
         self.create_task = self.loop.create_task
+        self.turn = Turn(self.loop.call_soon)
         self.limits, self.clocks, self.date = config.limits(), config.clocks(), DateField()
         self.heads = {}
         self.behaviours = behaviours

@@ -8,6 +8,7 @@ import pytest
 from sanicish.config import Config
 from sanicish.exceptions import ClientDisconnected, RequestAborted, RequestTimeout, ServiceUnavailable
 from sanicish.exchange import Outcome
+from sanicish.flow import Turn
 from sanicish.http1.connection import Phase
 from sanicish.http1.serialize import DateField
 from sanicish.server.protocol import HttpProtocol
@@ -47,6 +48,7 @@ class Host:
         self.limits = config.limits()
         self.clocks = config.clocks()
         self.date = DateField()
+        self.turn = Turn(self.loop.call_soon)
         self.heads = {}
         self.high_water = config["RESPONSE_BUFFER_SIZE"]
         self.slice_seconds = 1e9
