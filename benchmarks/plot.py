@@ -3,6 +3,7 @@
 import argparse
 import json
 from collections.abc import Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,15 @@ STYLE: dict[Any, Any] = {
     "figure.facecolor": "white",
 }
 
+# In the dark, what is ink, background or line takes other colors; those of the servers are seen on both.
+NIGHT = "@media (prefers-color-scheme: dark) {{{}}}".format(
+    "".join(
+        f'[style*="{part}: {day}"] {{{part}: {night} !important}}'
+        for day, night in {INK: "#cfd3d9", FAINT: "#454b54", "#ffffff": "#131416"}.items()
+        for part in ("fill", "stroke")
+    )
+)
+
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks plot")
@@ -50,8 +60,10 @@ def main(arguments: Sequence[str]) -> int:
         for name, draw in {"speed": speed, "memory": memory}.items():
             figure = draw(results)
             if figure is not None:
+                drawn = StringIO()
+                figure.savefig(drawn, format="svg", metadata={"Date": None})
                 file = options.to / f"{name}.svg"
-                figure.savefig(file, metadata={"Date": None})
+                file.write_text(drawn.getvalue().replace("</style>", f"{NIGHT}</style>", 1))
                 print(file)
     return 0
 
