@@ -19,6 +19,7 @@ from sanicish.request import Request
 from sanicish.response import BaseHTTPResponse, HTTPResponse, StreamingHTTPResponse
 from sanicish.returned import InvalidReturn, as_response
 from sanicish.router import Route, Router
+from sanicish.signals import Signals
 from sanicish.streams import EMPTY
 
 __all__ = ["Application", "answer", "name", "pass_response", "prepare"]
@@ -37,6 +38,7 @@ class Application(Protocol):
     request_middleware: list[Middleware]
     response_middleware: list[Middleware]
     compression: Compression | None
+    signals: Signals
 
     def compress(self, *encodings: str) -> None:
         """Compress answers for clients that take it."""
@@ -226,6 +228,8 @@ def _checked(request: Request, value: Any, middleware: Middleware | None) -> Bas
 
 async def _fail(app: Application, request: Request, exchange: Exchange, error: Exception) -> None:
     """Answer an error; one that comes after the head can only be shown by cutting the answer."""
+    if app.signals:
+        await app.signals.failed(request, error)
     if exchange.started:
         _cut(app, request, exchange, error)
         return

@@ -84,11 +84,11 @@ class Sanic(Registry):
         self.blueprints: dict[str, Blueprint] = {}
         self.lifecycle = Lifecycle()
         self.watchers: list[Callable[[Exchange], None]] = []  # told of every exchange when its handler begins
-        self.signals = Signals(self.watchers)
         self.templates = Templates(self)
         self.early_middleware: list[Callable[..., Any]] = []
         self.request_middleware: list[Callable[..., Any]] = []
         self.response_middleware: list[Callable[..., Any]] = []
+        self.signals = Signals(self)
         self._serving = Serving(self)
         if register is not False:
             self._apps[self.name] = self
@@ -219,7 +219,7 @@ class Sanic(Registry):
         elif isinstance(definition, ListenerDef):
             self.lifecycle.add_listener(definition.listener, definition.event)
         elif isinstance(definition, SignalDef):
-            self.signals.add(definition.handler, definition.event)
+            self.signals.add(definition.handler_for(self), definition.event)
         else:
             names = None if routes is None else sorted({route.name for route in routes})
             for exception in definition.exceptions:

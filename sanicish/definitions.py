@@ -78,6 +78,11 @@ class SignalDef:
 
     handler: Callable[..., Any]
     event: str
+    with_app: bool = False  # it takes the application and an exception
+
+    def handler_for(self, app: Any) -> Callable[..., Any]:
+        """What to call when an application has something to tell."""
+        return (lambda exception: self.handler(app, exception)) if self.with_app else self.handler
 
 
 Definition = RouteDef | StaticDef | MiddlewareDef | ListenerDef | SignalDef | ErrorDef

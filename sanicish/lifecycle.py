@@ -4,6 +4,7 @@ import asyncio
 import inspect
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from sanicish.log import error_logger
@@ -82,13 +83,16 @@ class Lifecycle:
             task = task(app) if inspect.signature(task).parameters else task()
         running = self.loop.create_task(task, name=name)
         self._tasks.add(running)
-        running.add_done_callback(self._done)
+        running.add_done_callback(partial(self._done, app))
         return running
 
-    def _done(self, task: asyncio.Task[Any]) -> None:
+    def _done(self, app: Any, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            error_logger.error("the task %s failed", task.get_name(), exc_info=task.exception())
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            error_logger.error("the task %s failed", task.get_name(), exc_info=error)
+            if app.signals and self.loop is not None:
+                self.add_task(app, app.signals.failed(None, error), None)
 
 
 async def _call(listener: Callable[..., Any], app: Any) -> None:

@@ -398,6 +398,13 @@ class Registry:
         """Call a function with what is told of an event; raises ``InvalidSignal`` when it is applied."""
         self.apply(SignalDef(handler, event))
 
+    def report_exception(self, handler: F) -> F:
+        """Call ``handler(app, exception)`` for each exception of a request or a task; it answers nothing (Sanic 23.6)."""
+        self.apply(SignalDef(handler, "server.exception.report", with_app=True))
+        return handler
+
+    catch_exception = report_exception  # its name in Sanic 22.3
+
 
 def _several(names: str | Iterable[str]) -> Iterable[str]:
     """One name or many, as many."""

@@ -6,7 +6,7 @@ Nothing is paid for them as long as nobody listens.
 import asyncio
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from sanicish.context import current_request
 from sanicish.exceptions import InvalidSignal
@@ -21,15 +21,26 @@ SERVER_SIGNALS = {
     "before_server_stop": "server.shutdown.before",
     "after_server_stop": "server.shutdown.after",
 }
-_KNOWN = {*SERVER_SIGNALS.values(), "http.lifecycle.complete", "http.stream.completed", "http.stream.aborted"}
+_REQUEST, _RESPONSE, _EXCEPTION = "http.lifecycle.request", "http.lifecycle.response", "http.lifecycle.exception"
+_REPORT = "server.exception.report"
+_ENDS = ("http.lifecycle.complete", "http.stream.completed", "http.stream.aborted")
+_KNOWN = {*SERVER_SIGNALS.values(), *_ENDS, _REQUEST, _RESPONSE, _EXCEPTION, _REPORT}
 _NAME = re.compile(r"[a-z_]\w*\.[a-z_]\w*\.[a-z_]\w*")
 
 
-class Signals:
-    """The handlers and waiters of one application; who is told of exchanges is among its ``watchers``, if need be."""
+class Audible(Protocol):
+    """Where an application lets others hear what it does."""
 
-    def __init__(self, watchers: list[Callable[[Exchange], None]]) -> None:
-        self._watchers = watchers
+    watchers: list[Callable[[Exchange], None]]
+    early_middleware: list[Callable[..., Any]]
+    response_middleware: list[Callable[..., Any]]
+
+
+class Signals:
+    """The handlers and waiters of one application; they listen to it from the first one on."""
+
+    def __init__(self, app: Audible) -> None:
+        self._app = app
         self._handlers: dict[str, list[Callable[..., Any]]] = {}
         self._waiters: dict[str, list[asyncio.Future[dict[str, Any]]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -40,14 +51,14 @@ class Signals:
     def add(self, handler: Callable[..., Any], event: str) -> None:
         """Call a function, plain or async, with what is told of an event; raises ``InvalidSignal``."""
         self._handlers.setdefault(_checked(event), []).append(handler)
-        self._watch()
+        self._listen(event)
 
     async def event(self, event: str, timeout: float | None) -> dict[str, Any]:
         """Wait for the next time; raises ``TimeoutError``."""
         waiter: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         waiters = self._waiters.setdefault(_checked(event), [])
         waiters.append(waiter)
-        self._watch()
+        self._listen(event)
         try:
             async with asyncio.timeout(timeout):
                 return await waiter
@@ -70,10 +81,27 @@ class Signals:
             except Exception:
                 error_logger.exception("a handler of the signal %s failed", event)
 
-    def _watch(self) -> None:
-        """Hear of exchanges from now on."""
-        if self._began not in self._watchers:
-            self._watchers.append(self._began)
+    async def failed(self, request: Any, error: BaseException) -> None:
+        """Tell of an exception, and of the request that failed with it if it was one."""
+        if request is not None:
+            await self.dispatch(_EXCEPTION, {"request": request, "exception": error})
+        await self.dispatch(_REPORT, {"exception": error})
+
+    def _listen(self, event: str) -> None:
+        """Hear from now on of what this signal tells."""
+        app = self._app
+        if event == _REQUEST and self._asked not in app.early_middleware:
+            app.early_middleware.insert(0, self._asked)
+        elif event == _RESPONSE and self._answers not in app.response_middleware:
+            app.response_middleware.append(self._answers)
+        elif event in _ENDS and self._began not in app.watchers:
+            app.watchers.append(self._began)
+
+    async def _asked(self, request: Any) -> None:
+        await self.dispatch(_REQUEST, {"request": request})
+
+    async def _answers(self, request: Any, response: Any) -> None:
+        await self.dispatch(_RESPONSE, {"request": request, "response": response})
 
     def _began(self, exchange: Exchange) -> None:
         if self:

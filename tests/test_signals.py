@@ -115,3 +115,95 @@ async def test_a_blueprint_brings_its_signals(app):
     app.blueprint(blueprint)
     await app.dispatch("a.b.c")
     assert seen == [1]
+
+
+async def test_a_request_is_told_of_before_its_middleware(app, serve):
+    order = []
+    app.on_request(lambda request: order.append("middleware"))
+    app.signal("http.lifecycle.request")(lambda request: order.append(request.path))
+    app.get("/a")(lambda request: text("abc"))
+    async with Wire(await serve(app)) as wire:
+        wire.send(b"GET /a HTTP/1.1\r\n" + CLOSE)
+        await wire.rest()
+    assert order == ["/a", "middleware"]
+
+
+@pytest.mark.parametrize("respond", [False, True], ids=["returned", "respond()"])
+async def test_a_response_is_told_of_while_its_head_can_be_seen(app, serve, respond):
+    told = []
+    app.on_response(lambda request, response: response.headers.update({"X-Last": "yes"}))
+
+    @app.signal("http.lifecycle.response")
+    async def see(request, response):
+        told.append((request.path, response.status, response.headers["X-Last"]))
+
+    @app.get("/")
+    async def handler(request):
+        if not respond:
+            return text("abc", 202)
+        await (await request.respond(status=202)).eof()
+        return None
+
+    async with Wire(await serve(app)) as wire:
+        wire.send(b"GET / HTTP/1.1\r\n" + CLOSE)
+        await wire.rest()
+    assert told == [("/", 202, "yes")]
+
+
+@pytest.mark.parametrize("cut", [False, True], ids=["before the head", "behind it"])
+async def test_an_exception_is_told_of_and_answered_as_ever(app, serve, cut, caplog):
+    told = []
+    app.signal("http.lifecycle.exception")(lambda request, exception: told.append((request.path, repr(exception))))
+    app.signal("server.exception.report")(lambda exception: told.append(repr(exception)))
+
+    @app.get("/")
+    async def fails(request):
+        async def write(response):
+            if cut:
+                await response.write("abc")
+            raise ZeroDivisionError
+
+        return stream(write)
+
+    async with Wire(await serve(app)) as wire:
+        wire.send(b"GET / HTTP/1.1\r\n" + CLOSE)
+        answer = await wire.rest()
+    assert told == [("/", "ZeroDivisionError()"), "ZeroDivisionError()"]
+    assert answer.startswith(b"HTTP/1.1 200" if cut else b"HTTP/1.1 500")
+
+
+@pytest.mark.parametrize("name", ["report_exception", "catch_exception"])
+async def test_exceptions_are_reported_with_the_application(app, serve, name, caplog):
+    told = []
+
+    @getattr(app, name)
+    async def report(its_app, error):
+        told.append((its_app, str(error)))
+
+    async with Wire(await serve(app)) as wire:
+        wire.send(b"GET /nowhere HTTP/1.1\r\n" + CLOSE)
+        await wire.rest()
+    assert told == [(app, "Requested URL /nowhere not found")]
+
+
+async def test_a_task_that_fails_is_reported(app, serve, caplog):
+    told = asyncio.get_running_loop().create_future()
+    app.report_exception(lambda app, error: told.set_result(error))
+
+    async def fails():
+        raise ZeroDivisionError
+
+    await serve(app)
+    app.add_task(fails())
+    assert isinstance(await within(told), ZeroDivisionError)
+
+
+async def test_a_reporter_that_fails_changes_no_answer(app, serve, caplog):
+    @app.report_exception
+    async def report(app, error):
+        raise KeyError
+
+    async with Wire(await serve(app)) as wire:
+        wire.send(b"GET /nowhere HTTP/1.1\r\n" + CLOSE)
+        assert (await wire.rest()).startswith(b"HTTP/1.1 404")
+    assert "a handler of the signal server.exception.report failed" in caplog.text

@@ -185,7 +185,6 @@ ON_APPLICATION = {
     "before_app_request": "@app.on_request, with (request)",
     "before_request": "@app.on_request, with (request); what it returns is the answer, None goes on",
     "before_serving": "@app.before_server_start",
-    "catch_exception": "@app.exception(...)",
     "cli": "commands are functions of your own",
     "enable_websocket": "no websockets here: an event stream (sse) one way, a streamed upload the other",
     "errorhandler": "@app.exception(NotFound), with (request, exception); for a status name its class",
