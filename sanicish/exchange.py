@@ -163,6 +163,7 @@ class Exchange(ABC):
         "started",
         "status",
         "streamed",
+        "trailers",
     )
 
     def __init__(self, head: RequestHead, body: RequestStream, conn: ConnInfo) -> None:
@@ -173,6 +174,7 @@ class Exchange(ABC):
         self.streamed = False  # and is written piece by piece
         self.status = 0  # of the answer, once started
         self.bytes_sent = 0  # of the answer's body
+        self.trailers: Headers | None = None  # to be sent behind it, where that can be
         self.began = 0.0  # on the monotonic clock: when its handler did; 0 before that
         self.left = 0.0  # and when the head of a streamed answer did
         self.request_id: Any = None  # once somebody has asked for it

@@ -6,12 +6,31 @@ from typing import Any
 
 from sanicish.exceptions import ResponseError
 
-__all__ = ["Headers", "check_field", "is_field_name", "is_field_value", "promised_length", "split_tokens"]
+__all__ = [
+    "NOT_FOR_TRAILERS",
+    "Headers",
+    "Trailers",
+    "check_field",
+    "is_field_name",
+    "is_field_value",
+    "promised_length",
+    "split_tokens",
+]
 
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 5.6.2, token
 # RFC 9110 5.5: visible US-ASCII and blanks, nothing else. CR, LF and NUL here are how responses are split, and 8-bit
 # text is read differently by everyone, so both are refused where a field is set and can never reach the wire.
 _VALUE = re.compile(r"[\t\x20-\x7e]*")
+
+# RFC 9110 6.5.1: fields about framing, routing, authentication or content are not for trailers.
+_NAMES = """
+authorization cache-control connection content-encoding content-length content-range content-type cookie expect
+forwarded host keep-alive max-forwards pragma proxy-authenticate proxy-authorization range set-cookie te trailer
+transfer-encoding upgrade www-authenticate x-forwarded-for x-forwarded-host x-forwarded-proto x-real-ip
+"""
+NOT_FOR_TRAILERS = frozenset(_NAMES.split())
+# And of an answer, those that say what to do with it: whoever gets it has to know that before its body.
+_NOT_BEHIND_ANSWERS = NOT_FOR_TRAILERS | {"age", "date", "expires", "location", "retry-after", "vary"}
 
 Fields = Mapping[str, Any] | Iterable[tuple[str, Any]]
 
@@ -76,6 +95,9 @@ class Headers(MutableMapping[str, str]):
 
     __slots__ = ("_fields", "_frozen", "_received")
 
+    _check = staticmethod(check_field)
+    _gone = "the head of this answer has left; its headers cannot change any more"
+
     def __init__(self, fields: Fields | None = None) -> None:
         self._fields: dict[str, list[tuple[str, str]]] = {}
         self._frozen = False
@@ -106,14 +128,14 @@ class Headers(MutableMapping[str, str]):
 
     def _writable(self) -> dict[str, list[tuple[str, str]]]:
         if self._frozen:
-            raise RuntimeError("the head of this answer has left; its headers cannot change any more")
+            raise RuntimeError(self._gone)
         return self._fields
 
     def __getitem__(self, name: str) -> str:
         return self._fields[name.lower()][0][1]
 
     def __setitem__(self, name: str, value: object) -> None:
-        text = check_field(name, value)
+        text = self._check(name, value)
         self._writable()[name.lower()] = [(name, text)]
 
     def __delitem__(self, name: str) -> None:
@@ -147,7 +169,7 @@ class Headers(MutableMapping[str, str]):
         fields = self._fields.get(name.lower())
         if fields is not None:
             return fields[0][1]
-        text = check_field(name, default)
+        text = self._check(name, default)
         self._writable()[name.lower()] = [(name, text)]
         return text
 
@@ -157,7 +179,7 @@ class Headers(MutableMapping[str, str]):
 
     def add(self, name: str, value: object) -> None:
         """Put one more field of this name beside those that are there."""
-        text = check_field(name, value)
+        text = self._check(name, value)
         self._writable().setdefault(name.lower(), []).append((name, text))
 
     def extend(self, fields: Fields) -> None:
@@ -193,6 +215,22 @@ class Headers(MutableMapping[str, str]):
         other._fields = {name: list(fields) for name, fields in self._fields.items()}
         other._received = self._received
         return other
+
+
+def _check_trailer(name: str, value: object) -> str:
+    text = check_field(name, value)
+    if name.lower() in _NOT_BEHIND_ANSWERS:
+        raise ValueError(f"{name} has to be known before the body; it cannot stand behind it")
+    return text
+
+
+class Trailers(Headers):
+    """Fields that leave behind a body (RFC 9110 section 6.5); those that have to be known before it are refused."""
+
+    __slots__ = ()
+
+    _check = staticmethod(_check_trailer)
+    _gone = "this answer has ended; its trailers cannot change any more"
 
 
 def promised_length(headers: Headers | None) -> int | None:

@@ -13,7 +13,7 @@ from sanicish.exceptions import ResponseError, StreamClosed
 from sanicish.exchange import Exchange, Outcome
 from sanicish.flow import READY
 from sanicish.formats import app_dumps, encode, encode_csv, encode_json, json_dumps
-from sanicish.headers import Headers
+from sanicish.headers import Headers, Trailers
 from sanicish.log import error_logger
 from sanicish.whole import DEFAULT_STREAM_TYPE, BaseHTTPResponse, HeaderMap, HTTPResponse
 
@@ -34,7 +34,7 @@ class StreamingHTTPResponse(BaseHTTPResponse):
     ``None`` lets a ``Content-Length`` decide, True asks for chunks, False for none.
     """
 
-    __slots__ = ("_begun", "_exchange", "_first", "_on_complete", "_timeout", "chunked", "streaming_fn")
+    __slots__ = ("_begun", "_exchange", "_first", "_on_complete", "_timeout", "_trailers", "chunked", "streaming_fn")
 
     def __init__(
         self,
@@ -57,6 +57,7 @@ class StreamingHTTPResponse(BaseHTTPResponse):
         self._begun = False  # it is the one that the exchange sends
         self._timeout: Any = ...
         self._on_complete: list[Callable[[Outcome], Any]] = []
+        self._trailers: Trailers | None = None
 
     # Writing
 
@@ -124,7 +125,10 @@ class StreamingHTTPResponse(BaseHTTPResponse):
             return READY
         if not exchange.started:
             self._begin(exchange)
-        return exchange.finish()
+        done = exchange.finish()
+        if self._trailers is not None:
+            self._trailers.freeze()
+        return done
 
     async def __aenter__(self) -> "StreamingHTTPResponse":
         return self
@@ -142,6 +146,21 @@ class StreamingHTTPResponse(BaseHTTPResponse):
     def bytes_sent(self) -> int:
         """Bytes of body written so far."""
         return self._exchange.bytes_sent if self._exchange is not None else 0
+
+    @property
+    def trailers(self) -> Headers:
+        """Fields to send behind the body, such as its digest or a count; they may be set until the end.
+
+        They leave where the answer is chunked, and nowhere else. Those set before the first data are announced by
+        ``Trailer``. Setting one that has to be known before the body raises ``ValueError`` (RFC 9110 section 6.5.1).
+        """
+        if self._trailers is None:
+            self._trailers = Trailers()
+            if self._exchange is not None:
+                self._exchange.trailers = self._trailers
+                if self._exchange.outcome is not None:
+                    self._trailers.freeze()
+        return self._trailers
 
     # Time and end
 
@@ -192,6 +211,7 @@ class StreamingHTTPResponse(BaseHTTPResponse):
         if self._exchange is not None:
             raise ResponseError("this response has been sent already")
         self._exchange = exchange
+        exchange.trailers = self._trailers
         if self._timeout is not ...:
             self.timeout = self._timeout
         for function in self._on_complete:

@@ -7,6 +7,7 @@ once. It never knows what the content is for.
 import re
 
 from sanicish.exceptions import BadRequest
+from sanicish.headers import NOT_FOR_TRAILERS
 from sanicish.http1.fields import Field, read_field
 
 __all__ = ["ChunkedBody"]
@@ -19,12 +20,7 @@ _PLAIN = re.compile(rb"\r\n([0-9A-Fa-f]{1,15})\r\n")
 # that another server may read as something else.
 _SIZE = re.compile(rb"0*([0-9A-Fa-f]{1,16})(?:;[\t\x20-\x7e\x80-\xff]*)?")
 
-# RFC 9110 6.5.1: fields about framing, routing, authentication or content are not for trailers.
-_NO_TRAILER = frozenset(
-    b"authorization cache-control connection content-encoding content-length content-range content-type cookie expect "
-    b"forwarded host keep-alive max-forwards pragma proxy-authenticate proxy-authorization range set-cookie te trailer "
-    b"transfer-encoding upgrade www-authenticate x-forwarded-for x-forwarded-host x-forwarded-proto x-real-ip".split()
-)
+_NO_TRAILER = frozenset(name.encode() for name in NOT_FOR_TRAILERS)
 _FRAMED = frozenset((b"content-length", b"transfer-encoding"))  # whoever sends these at the end wants two readings
 
 

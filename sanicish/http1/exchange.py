@@ -13,7 +13,7 @@ from sanicish.exchange import ConnInfo, Exchange, Notice, Outcome, RequestHead
 from sanicish.flow import READY, STOP, FlowControl
 from sanicish.headers import Headers, promised_length, split_tokens
 from sanicish.http1.framing import Framing, choose_framing
-from sanicish.http1.serialize import serialize_answer, serialize_head
+from sanicish.http1.serialize import serialize_answer, serialize_fields, serialize_head
 from sanicish.log import error_logger
 from sanicish.streams import RequestStream
 
@@ -73,6 +73,7 @@ class Http1Exchange(Exchange):
         self.status = self.bytes_sent = 0
         self.began = self.left = 0.0
         self.outcome = self.cancel_reason = self.clocks = self.on_end = self.notices = self.request_id = None
+        self.trailers = None
         self.shielded = self.half_close = self.streamed = False
         self._line = line
         self._transport = line.transport
@@ -114,7 +115,10 @@ class Http1Exchange(Exchange):
         if self.started:
             raise StreamClosed("this request has been answered already")
         framing = choose_framing(self.head.method, self.head.version, status, promised_length(headers), chunked)
-        self._out = [self._head(status, headers, content_type, framing.field, framing.closes, False)]
+        field = framing.field
+        if self.trailers and framing.trails and "trailer" not in (headers or ()):
+            field += b"Trailer: %b\r\n" % ", ".join(self.trailers).encode("latin-1")  # RFC 9110 6.6.2
+        self._out = [self._head(status, headers, content_type, field, framing.closes, False)]
         self._flow.begin_turn(self.began)
         self._framing = framing
         self.streamed = True
@@ -204,7 +208,7 @@ class Http1Exchange(Exchange):
         if self._flow.lost:
             self._end(Outcome.DISCONNECT)
             return self._flow
-        self._framing.end(self._out)
+        self._framing.end(self._out, serialize_fields(self.trailers) if self.trailers else b"")
         self._push()
         self._end(Outcome.COMPLETED)
         return self._flow if self._flow.must_wait else READY

@@ -17,13 +17,17 @@ class Framing:
     field = b""  # the field line of the head
     closes = False  # whether the connection must close to end the body
     bodiless = False  # whether nothing of the body is sent
+    trails = False  # whether fields can be sent behind the body
 
     def frame(self, data: bytes, out: list[bytes]) -> None:
         """Put data into ``out`` as it will stand on the wire."""
         out.append(data)
 
-    def end(self, out: list[bytes]) -> None:
-        """Put what ends the body into ``out``; raises ``ContentLengthMismatch`` if it is too early."""
+    def end(self, out: list[bytes], trailers: bytes = b"") -> None:
+        """Put what ends the body into ``out``, and field lines behind it where that can be.
+
+        Raises ``ContentLengthMismatch`` if it is too early.
+        """
 
 
 class UntilClose(Framing):
@@ -38,14 +42,15 @@ class Chunked(Framing):
 
     __slots__ = ()
     field = b"Transfer-Encoding: chunked\r\n"
+    trails = True
 
     def frame(self, data: bytes, out: list[bytes]) -> None:
         """Put data into ``out`` as one chunk; ``data`` must not be empty, for that would be the end."""
         out += (b"%x\r\n" % len(data), data, b"\r\n")
 
-    def end(self, out: list[bytes]) -> None:
-        """Put the last chunk into ``out``."""
-        out.append(b"0\r\n\r\n")
+    def end(self, out: list[bytes], trailers: bytes = b"") -> None:
+        """Put the last chunk into ``out``, and the trailers (RFC 9112 7.1.2)."""
+        out.append(b"0\r\n%b\r\n" % trailers)
 
 
 class FixedLength(Framing):
@@ -64,7 +69,7 @@ class FixedLength(Framing):
         self.left -= len(data)
         out.append(data)
 
-    def end(self, out: list[bytes]) -> None:
+    def end(self, out: list[bytes], trailers: bytes = b"") -> None:
         """Raises ``ContentLengthMismatch`` if some are missing."""
         if self.left:
             raise ContentLengthMismatch(f"the body ended {self.left} bytes before its Content-Length")

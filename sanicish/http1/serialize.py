@@ -8,7 +8,7 @@ from sanicish.constants import STATUS_CODES
 from sanicish.exceptions import ResponseError
 from sanicish.headers import Headers
 
-__all__ = ["DateField", "serialize_answer", "serialize_head", "status_line"]
+__all__ = ["DateField", "serialize_answer", "serialize_fields", "serialize_head", "status_line"]
 
 # Final ones only: a 1xx announces another answer, and would leave the client waiting for it (RFC 9110 15.2).
 _STATUS_LINES = {
@@ -78,11 +78,16 @@ def serialize_head(
         date_line = b""
     return b"%b%b%b%b%b\r\n" % (
         opening,
-        "".join([f"{name}: {value}\r\n" for name, value in headers.without(_OURS)]).encode("latin-1"),
+        serialize_fields(headers),
         framing_field,
         date_line,
         connection_line,
     )
+
+
+def serialize_fields(headers: Headers) -> bytes:
+    """Field lines, but for those about framing."""
+    return "".join([f"{name}: {value}\r\n" for name, value in headers.without(_OURS)]).encode("latin-1")
 
 
 def serialize_answer(

@@ -26,11 +26,13 @@ class TestResponse:
         self.url = url
         self.status = 0
         self.headers = Headers()
+        self.trailers = Headers()  # what came behind the body
         self.chunks: list[bytes] = []
         self.complete = False  # the message ended as HTTP says it must
         self.history: list[TestResponse] = []  # the redirects that led here
         self.parser = HttpResponseParser(self)
         self._open: list[bytes] | None = None  # the pieces of a chunk that is still coming
+        self._fields = self.headers  # what is being read
 
     @property
     def status_code(self) -> int:
@@ -87,10 +89,13 @@ class TestResponse:
     # What httptools calls
 
     def on_status(self, status: bytes) -> None:
-        self.headers = Headers()
+        self._fields = self.headers = Headers()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.add(name.decode("latin-1"), value.decode("latin-1"))
+        self._fields.add(name.decode("latin-1"), value.decode("latin-1"))
+
+    def on_headers_complete(self) -> None:
+        self._fields = self.trailers
 
     def on_chunk_header(self) -> None:
         self._open = []
