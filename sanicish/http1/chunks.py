@@ -59,24 +59,37 @@ class ChunkedBody:
         """
         size = len(data)
         while pos < size and not self.ended:
-            if self._left:
-                end = pos + self._left
-                end = min(end, size)
-                pieces.append(data[pos:end])
-                self._left -= end - pos
-                self._content += end - pos
-                self._dry = 0
-                pos = end
-                self._padded = True
-                continue
-            if self._padded and not self._line:
-                plain = _PLAIN.match(data, pos)
-                if plain is not None:
-                    self._count(plain.end() - pos)
-                    pos = plain.end()
-                    self._open(int(plain[1], 16))
-                    continue
-            pos = self._read_line(data, pos)
+            pos = self._pass_on(data, pos, pieces) if self._left else self._read_line(data, pos)
+        return pos
+
+    def _pass_on(self, data: bytes, pos: int, pieces: list[bytes]) -> int:
+        """Put the rest of the open chunk into ``pieces``, and the chunks behind it as long as they begin plainly."""
+        size, left, content, framing = len(data), self._left, self._content, self._framing
+        dry = 0
+        padded = False
+        while left and pos < size:
+            end = pos + left
+            if end > size:
+                pieces.append(data[pos:])
+                content += size - pos
+                left, pos, dry = end - size, size, 0
+                break
+            pieces.append(data[pos:end])
+            content += left
+            pos = end
+            plain = _PLAIN.match(data, end)
+            if plain is None:
+                left, dry, padded = 0, 0, True
+                break
+            pos = plain.end()
+            dry = pos - end
+            framing += dry
+            if framing > _FRAMING + 16 * content:
+                raise _outweighed()
+            left = int(plain[1], 16)
+            self._in_trailers = not left
+        self._left, self._content, self._framing = left, content, framing
+        self._dry, self._padded = dry, padded
         return pos
 
     def _read_line(self, data: bytes, pos: int) -> int:
@@ -104,16 +117,12 @@ class ChunkedBody:
             size = _SIZE.fullmatch(line)
             if size is None:
                 raise BadRequest("the size of a chunk is not a hexadecimal number")
-            self._open(int(size[1], 16))
+            self._left = int(size[1], 16)
+            self._in_trailers = not self._left
         elif line:
             self._add_trailer(line)
         else:
             self.ended = True
-
-    def _open(self, size: int) -> None:
-        self._padded = False
-        self._left = size
-        self._in_trailers = not size
 
     def _add_trailer(self, line: bytes) -> None:
         name, value = read_field(line)
@@ -129,4 +138,8 @@ class ChunkedBody:
         self._framing += framing
         self._dry += framing
         if self._dry > _FRAMING or self._framing > _FRAMING + 16 * self._content:
-            raise BadRequest("the framing of the chunked body outweighs the body")
+            raise _outweighed()
+
+
+def _outweighed() -> BadRequest:
+    return BadRequest("the framing of the chunked body outweighs the body")
