@@ -96,8 +96,9 @@ fuzz: $(VENV)/.dev ## throw bytes at the wire for a minute; longer: make fuzz AR
 bench: $(VENV)/.bench ## measure against other servers, half an hour; some: make bench ARGS='--only plain,json'
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-bench-smoke: $(VENV)/.bench ## run every benchmark once and small, to see that all answers are right
-	@$(BIN)/python -m benchmarks --smoke $(ARGS)
+bench-smoke: $(VENV)/.bench ## run every benchmark once and small, to see that all answers are right, and plot it
+	@$(BIN)/python -m benchmarks --smoke --results .bench/smoke $(ARGS)
+	@$(BIN)/python -m benchmarks plot --to .bench/smoke "$$(ls -t .bench/smoke/*.json | head -1)"
 
 bench-micro: $(VENV)/.bench ## what the pieces of the hot path cost
 	@$(BIN)/python -m benchmarks micro $(ARGS)

@@ -115,7 +115,7 @@ def speed(results: dict[str, Any]) -> Figure | None:
 
 def memory(results: dict[str, Any]) -> Figure | None:
     """What the server's memory does while clients stall, over time."""
-    panels = [found for found in results["scenarios"].values() if found["unit"] == "MiB"]
+    panels = [found for found in results["scenarios"].values() if _over_time(found)]
     if not panels:
         return None
     figure = Figure(figsize=(9.5, 3.1 * ((len(panels) + 1) // 2)), layout="constrained")
@@ -137,6 +137,11 @@ def memory(results: dict[str, Any]) -> Figure | None:
         axes.set_visible(False)
     _legend(figure, list(labelled.values()), list(labelled))
     return figure
+
+
+def _over_time(found: dict[str, Any]) -> bool:
+    """Whether a scenario has been watched while it ran."""
+    return any(round["series"] for result in found["servers"].values() for round in result["rounds"])
 
 
 def _draw_series(axes: Axes, series: Sequence[Sequence[float]], style: dict[str, Any]) -> Any:
