@@ -145,6 +145,7 @@ async def test_publishing_waits_for_a_stalled_client_if_that_is_the_policy(app, 
         task.cancel()
 
 
+@pytest.mark.slow
 async def test_a_stalled_client_delays_nobody(app, serve):
     channel = Channel(limit=10)
     app.config.WRITE_TIMEOUT = None

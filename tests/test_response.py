@@ -841,6 +841,7 @@ async def test_a_large_file_arrives_as_it_is_and_the_connection_goes_on(app, ser
         assert unchunked(raw.partition(b"\r\n\r\n")[2]) == content
 
 
+@pytest.mark.slow
 async def test_a_reader_that_stops_is_cut_by_the_write_clock(app, serve, path, descriptors):
     path.write_bytes(b"x" * 20_000_000)
     app.config.WRITE_TIMEOUT = 0.2

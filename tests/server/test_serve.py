@@ -316,6 +316,7 @@ async def test_all_connections_are_looked_after_however_many(start, monkeypatch)
 # Stopping
 
 
+@pytest.mark.slow
 async def test_idle_connections_are_closed_at_once(start):
     server = await start(Application())
     async with Wire(server.address) as fresh, Wire(server.address) as used:
@@ -403,6 +404,7 @@ async def test_stopping_twice_is_stopping_once(start):
     assert app.events == ["stopping"]
 
 
+@pytest.mark.slow
 async def test_a_connection_that_comes_while_stopping_is_closed(start):
     server = await start(Application())
     server.stopping = True

@@ -839,6 +839,7 @@ async def test_idle_connections_are_closed_at_once(app, server):
         assert await wire.rest() == b""
 
 
+@pytest.mark.slow
 async def test_half_a_head_is_not_waited_for(app, server):
     async with Wire(server.sockets[0].getsockname()) as wire:
         wire.send(GET[:10])
