@@ -356,7 +356,9 @@ async def _serve(
         server.accept_no_more()
         await _until(server.forced, app.run_listeners("before_server_stop"))
         if server.connections:
-            logger.info("stopping; %d connections are open (once more cuts them)", len(server.connections))
+            count = len(server.connections)
+            open_ones = "1 connection is" if count == 1 else f"{count} connections are"
+            logger.info("stopping; %s open (once more cuts)", open_ones)
     finally:
         await _until(server.forced, server.stop())
         await _until(server.forced, app.run_listeners("after_server_stop"))

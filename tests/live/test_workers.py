@@ -157,7 +157,7 @@ def test_a_second_signal_ends_what_is_open_at_once(crew):
         stream.sendall(b"GET /endless HTTP/1.1\r\nHost: a\r\n\r\n")
         assert stream.recv(100).startswith(b"HTTP/1.1 200 OK")
         crew.send_signal(signal.SIGTERM)
-        while b"connections are open" not in (line := crew.stdout.readline().encode()):
+        while b"INFO: stopping; " not in (line := crew.stdout.readline().encode()):
             assert line
         crew.send_signal(signal.SIGTERM)
         assert crew.wait(10) == 0
