@@ -14,13 +14,13 @@ from sanicish import log
 from sanicish.answering import answer, name, pass_response, prepare
 from sanicish.asgi.application import Receive, Scope, Send, answer_asgi
 from sanicish.blueprints import Blueprint, BlueprintGroup, Mounted
-from sanicish.compression.exchange import Answer, Compression
+from sanicish.compression.exchange import Compression
 from sanicish.config import Config
 from sanicish.context import finding_request
 from sanicish.debug.teaching import Teacher
 from sanicish.definitions import Definition, ListenerDef, MiddlewareDef, RouteDef, SignalDef, StaticDef
 from sanicish.exceptions import SanicException
-from sanicish.exchange import Exchange
+from sanicish.exchange import Answer, Exchange
 from sanicish.handlers import ErrorHandler
 from sanicish.hosted import Asgi, mount
 from sanicish.lifecycle import Lifecycle

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from sanicish.exceptions import InvalidSetting, LoadFileException, PyFileError
 
-__all__ = ["DEFAULTS", "Clocks", "Config", "Limits"]
+__all__ = ["CHOICES", "DEFAULTS", "Clocks", "Config", "Limits"]
 
 DEFAULTS: dict[str, Any] = {
     # requests
@@ -94,7 +94,7 @@ _NUMBERS = frozenset({name for name, value in DEFAULTS.items() if type(value) in
     "MAX_MEMORY",
     "PROXIES_COUNT",
 }
-_CHOICES = {
+CHOICES = {
     "LOG_FORMAT": ("text", "json"),
     "LOG_LEVEL": ("debug", "info", "warning", "error", "critical"),
     "FALLBACK_ERROR_FORMAT": ("auto", "html", "json", "text"),
@@ -252,7 +252,7 @@ class Config(dict[str, Any]):
             value = self.get(name)
             if value is not None and not (isinstance(value, int | float) and value >= 0):
                 raise InvalidSetting(f"the setting {name} is a number from 0 on or none, not {value!r}")
-        for name, choices in _CHOICES.items():
+        for name, choices in CHOICES.items():
             value = self.get(name)
             if isinstance(value, str) and value.lower() not in choices:
                 raise InvalidSetting(f"the setting {name} is one of {', '.join(choices)}, not {value!r}")

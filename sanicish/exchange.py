@@ -7,7 +7,7 @@ answer wraps an Exchange.
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from enum import StrEnum
 from inspect import iscoroutinefunction
 from types import SimpleNamespace
@@ -19,7 +19,7 @@ from sanicish.headers import Headers
 from sanicish.log import error_logger
 from sanicish.streams import RequestStream
 
-__all__ = ["ConnInfo", "Exchange", "Handler", "Notice", "Outcome", "RequestHead", "WrappedExchange"]
+__all__ = ["Answer", "ConnInfo", "Exchange", "Handler", "Notice", "Outcome", "RequestHead", "WrappedExchange"]
 
 
 class Outcome(StrEnum):
@@ -358,3 +358,4 @@ for _name in Exchange.__slots__:
 
 
 Handler = Callable[[Exchange], Awaitable[None]]
+Answer = Callable[[Any, Exchange], Coroutine[Any, Any, None]]  # of an application

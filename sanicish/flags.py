@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn
 
-from sanicish.config import DEFAULTS
+from sanicish.config import CHOICES, DEFAULTS
 
 __all__ = ["Parser", "settings_of"]
 
@@ -199,10 +199,11 @@ class Parser(argparse.ArgumentParser):
         group = self.add_argument_group("what to log")
         switch = argparse.BooleanOptionalAction
         group.add_argument("--access-log", "--access-logs", action=switch, help="log each request")
-        levels = ("debug", "info", "warning", "error", "critical")
+        levels = CHOICES["LOG_LEVEL"]
         group.add_argument("--log-level", choices=levels, dest="LOG_LEVEL", help="least to be logged", **_ABSENT)
         help = "lines for people (default), or one object a line"
-        group.add_argument("--log-format", choices=("text", "json"), dest="LOG_FORMAT", help=help, **_ABSENT)
+        formats = CHOICES["LOG_FORMAT"]
+        group.add_argument("--log-format", choices=formats, dest="LOG_FORMAT", help=help, **_ABSENT)
         group.add_argument("--motd", action=switch, default=True, help="say where it listens")
 
     def _behind_proxies(self) -> None:

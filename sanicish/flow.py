@@ -21,7 +21,6 @@ HOLD_BODY = 1  # more unread body than the high mark
 HOLD_PIPELINE = 2  # requests wait behind the one that is answered
 HOLD_TURN = 4  # bodies came for so long without a pause that it is the turn of others
 
-
 _TURN = 0.001  # seconds of reading after which it is the turn of others; longer ones move no more bytes
 
 
@@ -148,7 +147,7 @@ class FlowControl:
                 waiter.set_result(None)
 
     def begin_turn(self, now: float) -> None:
-        """A handler starts to run: its slice begins. ``now`` is the loop's time, when this turn of it began."""
+        """The slice of a writer begins at ``now``, on the monotonic clock."""
         self.turn_ends = now + self._slice
 
     @property

@@ -102,7 +102,6 @@ class _Meter:
 
     def begin(self, exchange: Exchange) -> None:
         """An exchange begins."""
-        exchange.began = monotonic()
         self._open[exchange] = _NOTHING
         exchange.on_end = [*(exchange.on_end or ()), self._end]
 

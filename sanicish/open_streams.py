@@ -5,7 +5,6 @@ All of it is read from what the server and its tasks know anyway, when somebody 
 
 import gc
 import heapq
-import sysconfig
 from asyncio import Task
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
@@ -15,6 +14,7 @@ from time import monotonic
 from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
 from typing import Any, NamedTuple, Protocol
 
+from sanicish.debug.places import is_own
 from sanicish.exchange import Exchange
 from sanicish.flow import FlowControl
 from sanicish.pulling import Pull
@@ -112,8 +112,6 @@ def _look(connection: Connection, name: Name, now: float) -> OpenStream:
 
 
 _HOUSE = str(Path(__file__).parent)
-_LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
-
 _PULLING = f"{_HOUSE}/pulling.py"
 
 # Where the innermost code is that says it.
@@ -142,8 +140,8 @@ def _waits_for(connection: Connection, exchange: Exchange, frames: list[FrameTyp
 
 
 def _is_own(file: str) -> bool:
-    """Whether a file is the application's."""
-    return not file.startswith((f"{_HOUSE}/", *_LIBRARIES, "<"))
+    """Whether it is a file, and the application's."""
+    return not file.startswith("<") and is_own(file)
 
 
 def _where(frames: list[FrameType]) -> str:

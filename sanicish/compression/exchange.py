@@ -14,15 +14,13 @@ from sanicish.compression.coders import Coder, coders
 from sanicish.compression.policy import Policy
 from sanicish.config import Config
 from sanicish.exceptions import ContentLengthMismatch, StreamClosed, WriteBufferFull
-from sanicish.exchange import Exchange, Outcome, WrappedExchange
+from sanicish.exchange import Answer, Exchange, Outcome, WrappedExchange
 from sanicish.flow import READY
 from sanicish.headers import Headers, promised_length
 
-__all__ = ["Answer", "CompressedExchange", "Compression"]
+__all__ = ["CompressedExchange", "Compression"]
 
 _SLICE = 65_536  # bytes that are compressed at once
-
-Answer = Callable[[Any, Exchange], Coroutine[Any, Any, None]]
 
 
 class Compression:

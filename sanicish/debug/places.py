@@ -4,6 +4,7 @@ import os
 import sys
 import sysconfig
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
@@ -36,6 +37,7 @@ def is_ours(file: str) -> bool:
     return file.startswith(_OURS)
 
 
+@lru_cache(maxsize=1024)
 def is_own(file: str) -> bool:
     """Whether it is code of the application."""
     if is_ours(file) or file.startswith(("<frozen ", *_PYTHON)):

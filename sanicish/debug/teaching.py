@@ -1,7 +1,7 @@
 """Debug mode while the server runs: who looks at what, from the start of the server to its stop."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from sanicish.debug.connections import ConnectionWatch, Opened, opened
@@ -10,11 +10,9 @@ from sanicish.debug.lessons import Lesson, Lessons
 from sanicish.debug.places import Place
 from sanicish.debug.watchdog import Watchdog
 from sanicish.debug.watched import WatchedExchange
-from sanicish.exchange import Exchange
+from sanicish.exchange import Answer, Exchange
 
 __all__ = ["Teacher"]
-
-Answer = Callable[[Any, Exchange], Coroutine[Any, Any, None]]
 
 
 class Teacher:

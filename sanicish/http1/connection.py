@@ -33,9 +33,8 @@ from sanicish.flow import HOLD_BODY, HOLD_PIPELINE, FlowControl, Turn
 from sanicish.headers import Headers
 from sanicish.http1.exchange import Http1Exchange, SendFile
 from sanicish.http1.fields import Field
-from sanicish.http1.framing import choose_framing
 from sanicish.http1.parser import RequestParser
-from sanicish.http1.serialize import DateField, serialize_head
+from sanicish.http1.serialize import DateField, serialize_answer
 from sanicish.streams import EMPTY, RequestStream
 
 __all__ = ["Http1Connection", "Phase", "Shell"]
@@ -53,6 +52,7 @@ HEAD, BODY, CLOSED = Reading.HEAD, Reading.BODY, Reading.CLOSED
 
 
 _FULL = 2**16  # bytes of a read behind which the loop may have the next one at once; uvloop reads 32 times in a turn
+_REFUSAL = "text/plain; charset=utf-8"
 _FLOOD = 2**18  # bytes behind a refused head: who sends more does not listen
 
 
@@ -322,18 +322,11 @@ class Http1Connection:
         if exchange is not None:
             self._fresh = False
             self.exchange = None
-            exchange.send_whole(error.status_code, None, "text/plain; charset=utf-8", body)
+            exchange.send_whole(error.status_code, None, _REFUSAL, body)
         else:
-            framing = choose_framing("GET", "1.1", error.status_code, len(body), None)
-            lines = serialize_head(
-                error.status_code,
-                None,
-                "text/plain; charset=utf-8",
-                framing.field,
-                self.date_line(),
-                b"Connection: close\r\n",
+            self.transport.write(
+                serialize_answer(error.status_code, _REFUSAL, self.date_line(), b"Connection: close\r\n", body)
             )
-            self.transport.write(lines + body)
         self._close(linger=sys.maxsize if error.status_code == 413 else _FLOOD)
 
     # Endings

@@ -1,21 +1,15 @@
 """A server inside a loop of the caller's: what ``app.create_server`` returns, with Sanic's names."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine
 from socket import socket
 from typing import Any
 
+from sanicish.flow import READY
 from sanicish.server.protocol import HttpProtocol
 from sanicish.server.serve import Server
 
 __all__ = ["AsyncioServer"]
-
-
-class _Nothing:
-    """What is left to wait for when all is done already; unlike a coroutine it does not mind to be forgotten."""
-
-    def __await__(self) -> Iterator[None]:
-        return iter(())
 
 
 class AsyncioServer:
@@ -47,9 +41,9 @@ class AsyncioServer:
         """Whether connections are accepted."""
         return self._serving and not self.server.stopping
 
-    def startup(self) -> "_Nothing":
+    def startup(self) -> Awaitable[None]:
         """Part of Sanic's calling order, awaited or not; the listeners run by themselves."""
-        return _Nothing()
+        return READY
 
     before_start = after_start = before_stop = after_stop = startup
 

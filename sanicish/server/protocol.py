@@ -195,9 +195,7 @@ class HttpProtocol(asyncio.Protocol):
 
     async def _run(self, exchange: Http1Exchange) -> None:
         host = self._host
-        exchange.began = host.loop.time()
-        if host.access_log:
-            exchange.began = monotonic()  # the loop's time is as coarse as a millisecond
+        exchange.began = monotonic()
         try:
             await host.handler(exchange)
             if exchange.outcome is None:
