@@ -17,6 +17,7 @@ import trustme
 from sanicish.app import Sanic
 from sanicish.cli import CommandError, load_app
 from sanicish.flags import Parser, settings_of
+from tests.doubles.command import started
 
 APPLICATION = """
 import os
@@ -300,14 +301,7 @@ def test_help_names_every_argument():
 @contextmanager
 def serving(*arguments, **options):
     """A server in a process of its own; gives its address as its first line tells it, and stops it by SIGTERM."""
-    process = subprocess.Popen(
-        command(*arguments),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        **options,
-    )
+    process = started(*arguments, **options)
     try:
         line = process.stdout.readline()
         assert "Ctrl-C stops" in line, line + process.stdout.read()

@@ -1,13 +1,12 @@
 """The error page of debug mode in a real browser, at the width of a desk and of a phone, light and dark."""
 
-import os
 import re
 import subprocess
-import sys
 
 import pytest
 
 from tests.browser.test_demo import browser  # noqa: F401
+from tests.doubles.command import end, started
 
 pytestmark = pytest.mark.slow
 
@@ -26,20 +25,11 @@ async def fail(request, name):
 def url(tmp_path_factory):
     folder = tmp_path_factory.mktemp("debug")
     (folder / "shop.py").write_text(PROGRAM)
-    command = [sys.executable, "-m", "sanicish", "shop:app", "-p", "0", "--debug", "--no-access-log"]
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
-    )
+    process = started("shop:app", "-p", 0, "--debug", "--no-access-log", cwd=folder, stderr=subprocess.DEVNULL)
     try:
         yield re.search(r"http://[\d.:]+", process.stdout.readline())[0]
     finally:
-        process.terminate()
-        try:
-            assert process.wait(20) == 0
-        finally:
-            process.kill()
-            process.stdout.close()
+        end(process)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -1,16 +1,14 @@
 """The page of the live view in a real browser."""
 
-import os
 import re
 import socket
-import subprocess
-import sys
 import threading
 from contextlib import ExitStack, suppress
 
 import pytest
 
 from tests.browser.test_demo import browser, sync_api  # noqa: F401
+from tests.doubles.command import end, started
 
 pytestmark = pytest.mark.slow
 
@@ -39,23 +37,12 @@ async def waits(request, name):
 def url(tmp_path_factory):
     folder = tmp_path_factory.mktemp("live")
     (folder / "shop.py").write_text(PROGRAM)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "sanicish", "shop:app", "-p", "0", "--no-access-log"],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1", "SANICISH_GRACEFUL_SHUTDOWN_TIMEOUT": "0.1"},
-    )
+    env = {"SANICISH_GRACEFUL_SHUTDOWN_TIMEOUT": "0.1"}
+    process = started("shop:app", "-p", 0, "--no-access-log", cwd=folder, env=env)
     try:
         yield re.search(r"http://\S+", process.stdout.readline())[0]
     finally:
-        process.terminate()
-        try:
-            assert process.wait(20) == 0
-        finally:
-            process.kill()
-            process.stdout.close()
+        end(process)
 
 
 @pytest.fixture

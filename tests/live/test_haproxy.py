@@ -8,13 +8,14 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+
+from tests.doubles.command import started
 
 HAPROXY = shutil.which("haproxy", path=f"{os.environ['PATH']}:/usr/sbin")
 RECIPE = Path(__file__).parents[2] / "deploy" / "haproxy.cfg"
@@ -61,14 +62,7 @@ class Replica:
         self.start()
 
     def start(self):
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "sanicish", "replica:app", "-p", str(self.port), *self.options],
-            cwd=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )
+        self.process = started("replica:app", "-p", self.port, *self.options, cwd=self.folder)
         line = self.process.stdout.readline()
         found = re.search(r"http://127\.0\.0\.1:([0-9]+)", line)
         assert found, line + self.process.stdout.read()

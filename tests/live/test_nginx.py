@@ -5,11 +5,12 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+
+from tests.doubles.command import started
 
 NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
 RECIPE = Path(__file__).parents[2] / "deploy" / "nginx.conf"
@@ -55,9 +56,8 @@ def front(tmp_path):
     """The path of the socket that nginx listens on."""
     (tmp_path / "replica.py").write_text(PROGRAM)
     (tmp_path / "data.bin").write_bytes(bytes(range(256)) * 1_000)
-    serve = [sys.executable, "-m", "sanicish", "replica:app", "-p", "0", "--proxies-count", "1", "--no-access-log"]
-    replica = subprocess.Popen(serve, cwd=tmp_path, stdout=subprocess.PIPE, env={**os.environ, "PYTHONUNBUFFERED": "1"})
-    back = replica.stdout.readline().decode().split("http://")[1].split()[0]
+    replica = started("replica:app", "-p", 0, "--proxies-count", 1, "--no-access-log", cwd=tmp_path, stderr=None)
+    back = replica.stdout.readline().split("http://")[1].split()[0]
     front = str(tmp_path / "front")
     recipe = RECIPE.read_text("utf-8").replace("listen 8000;", f"listen unix:{front};")
     recipe = recipe.replace("server 127.0.0.1:8001 max_fails=1 fail_timeout=2s;", f"server {back};")

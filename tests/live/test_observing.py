@@ -4,8 +4,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 import urllib.request
 from contextlib import closing
@@ -13,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.doubles.command import end, started
 from tests.test_metrics import Told
 
 pytestmark = pytest.mark.slow
@@ -54,26 +53,13 @@ def apart():
 @pytest.fixture
 def crew(tmp_path, apart):
     (tmp_path / "crew.py").write_text(PROGRAM)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "sanicish", "crew:app", "-p", "0", "--workers", "2", "--no-access-log"],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={
-            **os.environ,
-            "PYTHONUNBUFFERED": "1",
-            "APART": str(apart),
-            "TMPDIR": str(tmp_path),
-            "SANICISH_GRACEFUL_SHUTDOWN_TIMEOUT": "0.2",
-        },
-    )
+    env = {"APART": str(apart), "TMPDIR": str(tmp_path), "SANICISH_GRACEFUL_SHUTDOWN_TIMEOUT": "0.2"}
+    process = started("crew:app", "-p", 0, "--workers", 2, "--no-access-log", cwd=tmp_path, env=env)
     line = next(line for line in process.stdout if "2 workers" in line)
     process.url = line.split(" on ")[1].split(" (")[0]
     yield process
     if process.poll() is None:
-        process.terminate()
-        assert process.wait(20) == 0
+        end(process)
     process.stdout.close()
 
 

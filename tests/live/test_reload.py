@@ -1,14 +1,14 @@
 """A command that reloads: what is saved is served, whatever is open and however broken it was."""
 
-import os
 import re
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 
 import pytest
+
+from tests.doubles.command import started
 
 pytestmark = pytest.mark.slow
 
@@ -36,14 +36,8 @@ class Reloading:
     def __init__(self, folder):
         self.folder = folder
         self.save("one")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "sanicish", "saved:app", "-p", "0", "--reload", "--no-access-log"],
-            cwd=folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", "SANICISH_GRACEFUL_SHUTDOWN_TIMEOUT": "30"},
-        )
+        env = {"SANICISH_GRACEFUL_SHUTDOWN_TIMEOUT": "30"}
+        self.process = started("saved:app", "-p", 0, "--reload", "--no-access-log", cwd=folder, env=env)
         line = self.process.stdout.readline()
         found = re.search(r"http://([0-9.]+):([0-9]+)", line)
         assert found, line + self.process.stdout.read()

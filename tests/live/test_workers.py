@@ -4,13 +4,13 @@ import http.client
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 import urllib.request
 
 import pytest
+
+from tests.doubles.command import end, started
 
 pytestmark = pytest.mark.slow
 
@@ -42,21 +42,13 @@ def options():
 @pytest.fixture
 def crew(tmp_path, options):
     (tmp_path / "crew.py").write_text(PROGRAM)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "sanicish", "crew:app", "-p", "0", "--workers", "2", "--no-access-log", *options],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )
+    process = started("crew:app", "-p", 0, "--workers", 2, "--no-access-log", *options, cwd=tmp_path)
     line = process.stdout.readline()
     assert "2 workers" in line, line
     process.url = line.split(" on ")[1].split(" (")[0]
     yield process
     if process.poll() is None:
-        process.terminate()
-        assert process.wait(20) == 0
+        end(process)
     process.stdout.close()
 
 
