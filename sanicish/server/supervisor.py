@@ -126,10 +126,12 @@ def memory() -> int:
 class _Processes:
     """The processes of the workers, and their lines."""
 
-    def __init__(self, listeners: Iterable[socket.socket], selector: selectors.BaseSelector, farewell: bytes) -> None:
+    def __init__(self, listeners: Iterable[socket.socket], selector: selectors.BaseSelector, hurried: bool) -> None:
         self._listeners = [one.fileno() for one in listeners]
         self._selector = selector
-        self.farewell = farewell
+        self.farewell = _LEAVE if hurried else _MAKE_WAY
+        # Bytecode is told from its source by size and second, and who edits may save twice in one.
+        self._more = {"PYTHONDONTWRITEBYTECODE": "1"} if hurried else {}
         self._running: dict[Worker, tuple[subprocess.Popen[bytes], socket.socket]] = {}
 
     def start(self, worker: Worker) -> None:
@@ -139,7 +141,7 @@ class _Processes:
             process = subprocess.Popen(
                 [sys.executable, *sys.orig_argv[1:]],
                 pass_fds=passed,
-                env={**os.environ, _VARIABLE: ",".join(map(str, passed))},
+                env={**os.environ, **self._more, _VARIABLE: ",".join(map(str, passed))},
             )
         ours.setblocking(False)
         self._running[worker] = process, ours
@@ -189,11 +191,12 @@ def supervise(
     """Keep ``size`` workers until SIGINT or SIGTERM; gives the exit code.
 
     SIGHUP renews them one by one. One that leaves has ``patience`` seconds, one that starts ``start_limit``. Must run
-    in the main thread. ``hurried``: a worker that is replaced shall answer nobody who comes later.
+    in the main thread. ``hurried``: the code changes all the time, and a worker that is replaced shall answer nobody
+    who comes later.
     """
     with selectors.DefaultSelector() as selector, _signals() as woken:
         selector.register(woken, selectors.EVENT_READ, None)
-        processes = _Processes(listeners, selector, _LEAVE if hurried else _MAKE_WAY)
+        processes = _Processes(listeners, selector, hurried)
         crew = Crew(size, processes.start, processes.leave, processes.kill, patience, start_limit)
         crew.begin(time.monotonic())
         told = False

@@ -1,5 +1,6 @@
 """A command that reloads: what is saved is served, whatever is open and however broken it was."""
 
+import os
 import re
 import socket
 import subprocess
@@ -36,7 +37,8 @@ class Reloading:
     def __init__(self, folder):
         self.folder = folder
         self.save("one")
-        env = {"SANICISH_GRACEFUL_SHUTDOWN_TIMEOUT": "30"}
+        os.utime(self.folder / "saved.py", (1e9, 1e9))  # long ago, so that what is saved next is another second's
+        env = {"SANICISH_GRACEFUL_SHUTDOWN_TIMEOUT": "30", "PYTHONDONTWRITEBYTECODE": ""}
         self.process = started("saved:app", "-p", 0, "--reload", "--no-access-log", cwd=folder, env=env)
         line = self.process.stdout.readline()
         found = re.search(r"http://([0-9.]+):([0-9]+)", line)
@@ -84,6 +86,16 @@ def test_what_is_saved_is_served_though_a_stream_is_open_which_goes_on(reloading
         reloading.says("saved.py changed")
         reloading.answers("two")
         assert stream.recv(65_536)
+
+
+def test_what_is_saved_twice_within_a_second_is_served_as_it_was_saved_last(reloading):
+    file = reloading.folder / "saved.py"
+    reloading.save("two")
+    reloading.answers("two")
+    before = file.stat()
+    reloading.save("six")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))  # and it is as long as it was
+    reloading.answers("six")
 
 
 def test_program_that_is_broken_leaves_the_old_one_in_place_until_it_is_mended(reloading):
