@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 VENV   ?= .venv
+LOWEST ?= .venv-lowest
 PORT   ?= 8000
 HOST   ?= 127.0.0.1
 BIN     = $(VENV)/bin
@@ -10,7 +11,7 @@ APT     = $(shell [ "$$(id -u)" = 0 ] && echo "env DEBIAN_FRONTEND=noninteractiv
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick check lint types format cov fuzz bench bench-smoke bench-micro bench-limits build docs clean
+.PHONY: help demo test test-quick test-lowest check lint types format cov fuzz bench bench-smoke bench-micro bench-limits build docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -72,6 +73,17 @@ test: $(VENV)/.dev $(VENV)/.browser $(VENV)/.haproxy ## run all tests
 test-quick: $(VENV)/.dev ## run the fast tests
 	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
 
+# The lowest versions that setup.cfg allows, in an environment of their own.
+$(LOWEST)/.dev: $(SETUP) tests/lowest.py
+	@echo ">> installing the lowest versions that setup.cfg allows"
+	@$(PYTHON) -m venv --clear $(LOWEST)
+	@$(PYTHON) tests/lowest.py > $(LOWEST)/lowest.txt
+	@$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check -c $(LOWEST)/lowest.txt -e '.[test]'
+	@touch $@
+
+test-lowest: $(LOWEST)/.dev ## run the fast tests with the lowest versions of all requirements
+	@$(LOWEST)/bin/python -m pytest -m "not slow" $(ARGS)
+
 check: lint types test ## what to run before a commit
 
 lint: $(VENV)/.dev ## style, and the floors of the house
@@ -114,5 +126,5 @@ docs: $(VENV)/.docs ## make the book of all pages in docs/_build; a link that le
 	@echo "docs/_build/index.html"
 
 clean: ## remove what was made
-	rm -rf $(VENV) .bench build dist *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis docs/_build
+	rm -rf $(VENV) $(LOWEST) .venv-newest .bench build dist *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis docs/_build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
 from sanicish.exceptions import BadRequest, PayloadTooLarge
+from sanicish.parts import check_segment, refusal
 
 __all__ = ["File", "FirstValues", "RequestParameters", "parse_form", "parse_query"]
 
@@ -161,14 +162,14 @@ def _parse_multipart(
         )
         for event in (*parser.parse(body), *parser.parse(b"")):
             if isinstance(event, MultipartSegment):
+                check_segment(event)
                 segment, pieces = event, []
             elif event is not None:
                 pieces.append(bytes(event))
             elif segment is not None:
                 _add_part(segment, b"".join(pieces), form, files)
     except MultipartError as error:
-        refusal = PayloadTooLarge if error.http_status == 413 else BadRequest
-        raise refusal(f"the multipart form cannot be read: {error}") from None
+        raise refusal(error, "multipart form") from None
 
 
 def _add_part(

@@ -6,10 +6,23 @@ from typing import Any
 
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
-from sanicish.exceptions import BadRequest, PayloadTooLarge
+from sanicish.exceptions import BadRequest, PayloadTooLarge, SanicException
 from sanicish.reading import Reader, Saved, read_json_lines, read_lines, read_text, save
 
-__all__ = ["Part", "read_parts"]
+__all__ = ["Part", "check_segment", "read_parts", "refusal"]
+
+
+def check_segment(segment: MultipartSegment) -> None:
+    """Refuse a part whose own ``Content-Length`` is not a number; some versions of the parser pass over it."""
+    length = segment.header("Content-Length")
+    if length is not None and not (length.isascii() and length.isdigit()):
+        raise BadRequest("the Content-Length of a part is not a number")
+
+
+def refusal(error: MultipartError, what: str) -> SanicException:
+    """The response to a multipart body that cannot be read: 413 above a limit of the parser, else 400."""
+    kind = PayloadTooLarge if error.http_status == 413 else BadRequest
+    return kind(f"the {what} cannot be read: {error}")
 
 
 class Part:
@@ -137,9 +150,10 @@ async def _events(reader: Reader, parser: Any) -> AsyncGenerator[Any, None]:
         while not parser.closed:
             data = await reader.read()
             for event in parser.parse(data or b""):
+                if isinstance(event, MultipartSegment):
+                    check_segment(event)
                 yield event
         while await reader.read() is not None:  # what stands behind the last part means nothing
             pass
     except MultipartError as error:
-        refusal = PayloadTooLarge if error.http_status == 413 else BadRequest
-        raise refusal(f"the multipart body cannot be read: {error}") from None
+        raise refusal(error, "multipart body") from None

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import sanicish
+from tests.lowest import constraints
 
 ROOT = Path(sanicish.__file__).parent
 MAP = ROOT.parent / "ARCHITECTURE.md"
@@ -122,3 +123,7 @@ def test_every_room_on_the_map_exists():
 @pytest.mark.parametrize("word", ["utils", "util", "base", "common", "manager", "misc", "mixins"])
 def test_no_room_is_a_drawer(word):
     assert word not in {path.stem for path in FILES} | {path.parent.name for path in FILES}
+
+
+def test_every_requirement_has_a_lower_bound():
+    assert "httptools==0.8" in constraints()

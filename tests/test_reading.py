@@ -239,6 +239,7 @@ async def test_a_part_has_lines_and_becomes_a_file(tmp_path):
         (FORM[:-10], KIND, {}, BadRequest),
         (b"", KIND, {}, BadRequest),
         (b"nonsense", KIND, {}, BadRequest),
+        (FORM.replace(b"\r\n\r\n", b"\r\nContent-Length: -1\r\n\r\n", 1), KIND, {}, BadRequest),
         (FORM, KIND, {"max_parts": 1}, PayloadTooLarge),
         (FORM, KIND, {"max_part": 10}, PayloadTooLarge),
         (part(b"a" * 200, b"") + b"--b--", KIND, {"max_header": 100}, PayloadTooLarge),

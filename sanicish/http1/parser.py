@@ -297,6 +297,8 @@ class RequestParser:
         if coding is not None:
             if version == "1.0":
                 raise BadRequest("HTTP/1.0 knows no transfer codings")
+            if not coding:
+                raise BadRequest("Transfer-Encoding names no coding")
             if coding.lower() != b"chunked":
                 raise MethodNotImplemented("the only transfer coding understood is chunked")
             body_length = None

@@ -33,6 +33,8 @@ class Wire:
         self.writer.close()
 
     def send(self, data: bytes) -> None:
+        if self.writer.transport.is_closing():  # uvloop raises a RuntimeError then, asyncio says nothing
+            raise ConnectionResetError("the server has closed the connection")
         self.writer.write(data)
 
     def half_close(self) -> None:
