@@ -27,6 +27,7 @@ DEFAULTS: dict[str, Any] = {
     "REQUEST_TIMEOUT": 60,  # from the first byte of a head to its last; absolute
     "REQUEST_IDLE_TIMEOUT": 60,  # a body that does not move
     "REQUEST_MIN_RATE": 240,  # bytes a second of a body that is awaited as a whole
+    "REQUEST_STREAM_MIN_RATE": None,  # bytes a second of a body that a streaming route waits for
     "REQUEST_HEAD_MIN_RATE": None,  # bytes a second of a head that has begun
     "REQUEST_ID_HEADER": "X-Request-ID",
     "REQUEST_ID_IN_RESPONSE": False,  # whether answers tell it, in the same header
@@ -44,11 +45,12 @@ DEFAULTS: dict[str, Any] = {
     "KEEP_ALIVE": True,
     "KEEP_ALIVE_TIMEOUT": 5,
     "DRAIN_LIMIT": 65_536,  # unread body swallowed to keep a connection
-    "LINGER_TIMEOUT": 2,  # how long a refused sender may go on, so that it sees the answer
+    "LINGER_TIMEOUT": 2,  # how long a refused sender may be silent before its connection is closed
+    "LINGER_TOTAL_TIMEOUT": 30,  # how long it may go on sending, so that it sees the response
     "GRACEFUL_SHUTDOWN_TIMEOUT": 15.0,
     "DRAIN_DELAY": None,  # how long SIGTERM is told to probes and clients before the listening socket closes
     "GRACEFUL_TCP_CLOSE_TIMEOUT": 5.0,
-    "MAX_CONNECTIONS": None,
+    "MAX_CONNECTIONS": None,  # of a worker; connections above it get a 503
     "CANCEL_ON_DISCONNECT": True,
     "UNIX_MODE": 0o666,  # who may connect to a unix socket; as text in octal
     "REUSE_PORT": False,  # whether other processes may listen on the same port; some connections are lost at a restart
@@ -85,6 +87,7 @@ DEFAULTS: dict[str, Any] = {
 
 _NUMBERS = frozenset({name for name, value in DEFAULTS.items() if type(value) in (int, float)} - {"UNIX_MODE"}) | {
     "REQUEST_STREAM_MAX_SIZE",
+    "REQUEST_STREAM_MIN_RATE",
     "REQUEST_HEAD_MIN_RATE",
     "WRITE_MIN_RATE",
     "STREAM_IDLE_TIMEOUT",
@@ -144,6 +147,8 @@ class Clocks(NamedTuple):
     body_rate: float | None
     head_rate: float | None = None
     write_rate: float | None = None
+    stream_body_rate: float | None = None
+    linger_total: float | None = None
 
 
 class Config(dict[str, Any]):
@@ -283,4 +288,6 @@ class Config(dict[str, Any]):
             body_rate=self["REQUEST_MIN_RATE"],
             head_rate=self["REQUEST_HEAD_MIN_RATE"],
             write_rate=self["WRITE_MIN_RATE"],
+            stream_body_rate=self["REQUEST_STREAM_MIN_RATE"],
+            linger_total=self["LINGER_TOTAL_TIMEOUT"],
         )

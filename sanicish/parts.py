@@ -25,6 +25,9 @@ def refusal(error: MultipartError, what: str) -> SanicException:
     return kind(f"the {what} cannot be read: {error}")
 
 
+_STEP = 1_024  # bytes parsed at once outside of parts, where they are counted
+
+
 class Part:
     """One part: its ``name``, its ``filename`` if it has one, its headers, and its data as a stream.
 
@@ -124,14 +127,16 @@ async def read_parts(
 ) -> AsyncIterator[Part]:
     """The parts of a multipart body, one after the other.
 
-    Raises ``BadRequest`` for what is none, ``PayloadTooLarge`` for more parts or headers than allowed, or a part of
-    more than ``max_part`` bytes.
+    ``max_header`` bounds the bytes that belong to no part: the header of each, and what stands before the first and
+    behind the last boundary (RFC 2046 5.1.1). Raises ``BadRequest`` for what is no multipart body, ``PayloadTooLarge``
+    above a limit.
     """
     kind, options = parse_options_header(content_type)
     boundary = options.get("boundary")
     if not kind.startswith("multipart/") or not boundary:
         raise BadRequest("the body is no multipart body with a boundary")
-    events = _events(reader, PushMultipartParser(boundary, max_segment_count=max_parts, max_header_size=max_header))
+    parser = PushMultipartParser(boundary, max_segment_count=max_parts, max_header_size=max_header)
+    events = _events(reader, parser, max_header)
 
     async def more() -> Any:
         return await anext(events, None)
@@ -145,15 +150,24 @@ async def read_parts(
         await events.aclose()
 
 
-async def _events(reader: Reader, parser: Any) -> AsyncGenerator[Any, None]:
+async def _events(reader: Reader, parser: Any, limit: int) -> AsyncGenerator[Any, None]:
+    inside = False  # a part
+    outside = 0  # bytes since the last part, as far as they brought nothing
     try:
-        while not parser.closed:
-            data = await reader.read()
-            for event in parser.parse(data or b""):
-                if isinstance(event, MultipartSegment):
-                    check_segment(event)
-                yield event
-        while await reader.read() is not None:  # what stands behind the last part means nothing
-            pass
+        while (data := await reader.read()) is not None:
+            start = 0
+            while start < len(data):
+                piece = data[start:] if inside else data[start : start + min(_STEP, limit + 1 - outside)]
+                start += len(piece)
+                outside += len(piece)
+                for event in () if parser.closed else parser.parse(piece):
+                    if isinstance(event, MultipartSegment):
+                        check_segment(event)
+                    inside = event is not None
+                    outside = 0
+                    yield event
+                if outside > limit and not inside:
+                    raise PayloadTooLarge(f"more than {limit} bytes of the multipart body belong to none of its parts")
+        parser.close()  # raises if the last boundary is missing
     except MultipartError as error:
         raise refusal(error, "multipart body") from None

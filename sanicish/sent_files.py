@@ -324,7 +324,8 @@ async def file_stream(
 ) -> StreamingHTTPResponse:
     """A response that sends a file ``chunk_size`` bytes at a time; chunked unless told otherwise.
 
-    With ``chunked=False`` the length of the open file is told, or the one in ``headers``, which is then kept to.
+    With ``chunked=False``, and for HTTP/1.0, the length of the open file is sent, or the one in ``headers``, which is
+    then kept to.
     Raises ``FileNotFound`` (404) or ``Forbidden`` (403).
     """
     if chunk_size < 1:
@@ -342,7 +343,8 @@ async def file_stream(
         status = 206
         fields["Content-Range"] = content_range(span, found.st_size)
     parts: Iterator[tuple[bytes, Span]]
-    if chunked is False:
+    request = current_request.get(None)
+    if chunked is False or (chunked is None and request is not None and request.version == "1.0"):
         fields.setdefault("Content-Length", str(span.size))
         parts = iter([(b"", span)])
     else:

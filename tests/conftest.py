@@ -46,7 +46,8 @@ async def serve() -> AsyncIterator[Serve]:
     servers = []
 
     async def start(app: Sanic, **options: Any) -> Any:
-        server = await app.create_server(port=0, access_log=False, **options)
+        where = {} if "unix" in options else {"port": 0}
+        server = await app.create_server(access_log=False, **where, **options)
         servers.append(server)
         return server.sockets[0].getsockname()
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sanicish import stream, text
 from sanicish.exceptions import BadRequest, PayloadTooLarge, RequestAborted
+from sanicish.parts import read_parts
 from sanicish.streams import RequestStream
 from tests.doubles.wire import Wire, talk
 
@@ -243,11 +244,39 @@ async def test_a_part_has_lines_and_becomes_a_file(tmp_path):
         (FORM, KIND, {"max_parts": 1}, PayloadTooLarge),
         (FORM, KIND, {"max_part": 10}, PayloadTooLarge),
         (part(b"a" * 200, b"") + b"--b--", KIND, {"max_header": 100}, PayloadTooLarge),
+        (b"x" * 9_000 + b"\r\n" + FORM, KIND, {}, PayloadTooLarge),
+        (b"x\r\n" * 3_000 + FORM, KIND, {}, PayloadTooLarge),
+        (FORM + b"\r\n" + b"x" * 300_000, KIND, {}, PayloadTooLarge),
+        (FORM + b"\r\n" + FORM * 2_000, KIND, {}, PayloadTooLarge),
     ],
 )
 async def test_a_bad_multipart_body_is_refused(raw, kind, limits, error):
     with pytest.raises(error):
         [await collect(one) async for one in body(raw, content_type=kind).parts(**limits)]
+
+
+@pytest.mark.parametrize("size", [9_000, 64], ids=["in one piece", "in small pieces"])
+async def test_what_belongs_to_no_part_is_limited_and_not_read_to_its_end(size):
+    def endless():
+        while True:
+            given.append(size)
+            yield b"x" * size
+
+    class Reader:
+        pieces = endless()
+
+        async def read(self, n=None):
+            return next(self.pieces)
+
+    given = []
+    with pytest.raises(PayloadTooLarge):
+        [one async for one in read_parts(Reader(), KIND.decode())]
+    assert sum(given) < 20_000
+
+
+async def test_what_stands_around_parts_is_passed_over():
+    raw = b"preamble\r\n" + FORM + b"\r\nepilogue"
+    assert [one.name async for one in body(raw, content_type=KIND).parts()] == ["title", "file"]
 
 
 async def test_a_field_that_is_larger_than_a_field_is_refused():

@@ -97,7 +97,6 @@ class Http1Connection:
         "_parser",
         "_reading",
         "_shell",
-        "_to_drain",
         "_turn",
         "_unread",
         "call_soon",
@@ -109,6 +108,7 @@ class Http1Connection:
         "send_file",
         "serial",
         "stopping",
+        "to_drain",
         "transport",
         "unsent_limit",
     )
@@ -134,7 +134,7 @@ class Http1Connection:
         self._closing = not keep_alive  # no further request will be read
         self._lingering = False
         self._turn = shell.turn
-        self._to_drain = 0  # bytes of a body nobody wants that may still come
+        self.to_drain = 0  # bytes nobody wants that may still come
         self.stopping = False  # the server is
         self.peer_ended = False  # the peer will send no more; it may still listen
         self.exchange: Http1Exchange | None = None
@@ -193,14 +193,16 @@ class Http1Connection:
         if self._fresh:
             self._start()
         body = self._body
-        if body is not EMPTY:
-            body.deliver()
-            if size >= _FULL:
-                self._turn.has_read(self.flow)
-        elif self._lingering:
-            self._to_drain -= size
-            if self._to_drain < 0:
+        if self._lingering:
+            self.to_drain -= size
+            if self.to_drain < 0:
                 self.transport.abort()
+        elif body is EMPTY:
+            return
+        else:
+            body.deliver()
+        if size >= _FULL:
+            self._turn.has_read(self.flow)
 
     def _keep(self, data: bytes) -> None:
         """Bytes behind a request that is not answered yet wait as they are."""
@@ -240,8 +242,8 @@ class Http1Connection:
         if self.exchange is not None:
             self._body.put(data)
         else:
-            self._to_drain -= len(data)
-            if self._to_drain < 0 and self._reading is not CLOSED:
+            self.to_drain -= len(data)
+            if self.to_drain < 0 and self._reading is not CLOSED:
                 self._close(linger=sys.maxsize)
 
     def on_end(self, trailers: list[Field] | None) -> None:
@@ -297,7 +299,7 @@ class Http1Connection:
         if not keep:
             self._close(linger=0 if body.complete and not self._unread else sys.maxsize)
         elif self._reading is BODY:
-            self._to_drain = self._limits.drain
+            self.to_drain = self._limits.drain
         else:
             self._body = EMPTY
             if self._unread and not self._feeding:
@@ -324,9 +326,9 @@ class Http1Connection:
             self.exchange = None
             exchange.send_whole(error.status_code, None, _REFUSAL, body)
         else:
-            self.transport.write(
-                serialize_answer(error.status_code, _REFUSAL, self.date_line(), b"Connection: close\r\n", body)
-            )
+            line = b"Connection: close\r\n"
+            answer = serialize_answer(error.status_code, _REFUSAL, self.date_line(), line, body)
+            self.transport.write(answer[: -len(body)] if self._parser.asks_for_head else answer)
         self._close(linger=sys.maxsize if error.status_code == 413 else _FLOOD)
 
     # Endings
@@ -393,6 +395,11 @@ class Http1Connection:
         if not self._lingering:
             self._close(linger=0)
 
+    def end(self) -> None:
+        """Wait no longer for a peer that goes on sending, or should have left."""
+        self._lingering = False
+        self._close(linger=0)
+
     def _close(self, linger: int) -> None:
         """Close; lingering means to half-close and swallow a while at most so many bytes, for a plain close would reset
         the answer away from a peer that is still sending (RFC 9112 9.6). TLS cannot half-close; there the peer is only
@@ -403,7 +410,7 @@ class Http1Connection:
             self.transport.close()
             return
         self._lingering = True
-        self._to_drain = linger
+        self.to_drain = linger
         self.serial += 1
         self.flow.release(HOLD_BODY | HOLD_PIPELINE)
         if self.transport.can_write_eof():

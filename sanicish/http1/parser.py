@@ -110,6 +110,11 @@ class RequestParser:
         self._parser = self._sink = None  # type: ignore[assignment]
 
     @property
+    def asks_for_head(self) -> bool:
+        """Whether the head that is being read is that of a HEAD request, whose response has no body."""
+        return self._raw.lstrip(b"\r\n").startswith(b"HEAD ")
+
+    @property
     def head_size(self) -> int:
         """Bytes of the head that is being read, as far as it came."""
         return self._head_size

@@ -1,6 +1,7 @@
 """asyncio's callbacks on one side, the wire's connection on the other, and the handler's task between them."""
 
 import asyncio
+import select
 import socket
 import struct
 import sys
@@ -26,10 +27,12 @@ _RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, zero seconds: closing sends RS
 _READING_GRACE = 1.0  # seconds for a handler whose client is gone to take the next piece of what came before
 _HALF_CLOSE_GRACE = 0.05  # seconds for an answer to a peer that has ended its side, and may have gone altogether
 
-# Linux tells of a TCP socket what no read or write does: that a peer whose bytes are not read has left, and how much
-# of what was written it has taken. Elsewhere both are known later.
+# While reading is paused, and after the peer's FIN, neither loop reads; poll() reports a peer that left all the same.
+_HALF_CLOSED: int = getattr(select, "POLLRDHUP", 0)  # Linux: the peer has ended its side
+_GONE = select.POLLHUP | select.POLLERR  # reset, or on a unix socket closed
+
+# Linux reports how much of what was written a TCP peer has acknowledged. Elsewhere it is known later.
 _TCP_INFO: int | None = getattr(socket, "TCP_INFO", None)
-_CLOSE, _CLOSE_WAIT = 7, 8  # tcpi_state after RST, after FIN
 _ACKED = slice(120, 128)  # tcpi_bytes_acked
 
 _OUTCOMES = {"disconnect": Outcome.DISCONNECT, "timeout": Outcome.TIMEOUT, "shutdown": Outcome.SHUTDOWN}
@@ -176,12 +179,22 @@ class HttpProtocol(asyncio.Protocol):
         await send_file(host.loop, self._transport, self.flow, host.high_water, descriptor, offset, count, went)
 
     def reset(self) -> None:
-        """Close so that the peer sees an error, not an end."""
+        """Cut a body that is delimited by the end of the connection, so that the peer sees an error, not an end."""
+        if not self._reset():
+            error_logger.error(
+                "a cut response was delimited by the end of its connection, and a unix socket cannot be reset: the client"
+                " takes it for complete. Let the proxy speak HTTP/1.1 (nginx: proxy_http_version 1.1)"
+            )
+
+    def _reset(self) -> bool:
+        """Close by a reset; False where the kernel offers none."""
         sock = self._transport.get_extra_info("socket")
-        if sock is not None and sock.family != socket.AF_UNIX:
+        offered = sock is None or sock.family != socket.AF_UNIX
+        if sock is not None and offered:
             with suppress(OSError):  # some systems refuse it once the peer has left
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self.abort()
+        return offered
 
     def refused(self, error: SanicException) -> None:
         """A request broke HTTP; its client gets the answer, the log a line."""
@@ -307,6 +320,16 @@ class HttpProtocol(asyncio.Protocol):
         if (exchange.started, exchange.bytes_sent) == (started, sent) and not self._transport.get_write_buffer_size():
             self._client_left()
 
+    def _left_unread(self) -> bool:
+        """Whether the peer has left and no read will report it: reading is paused, or the peer resets after its FIN."""
+        sock = self._transport.get_extra_info("socket")
+        if sock is None or sock.fileno() < 0:
+            return False
+        poll = select.poll()
+        poll.register(sock, _HALF_CLOSED)
+        state = sum(events for _, events in poll.poll(0))
+        return bool(state & _GONE or (state & _HALF_CLOSED and self.flow.holding == HOLD_BODY))
+
     def _tcp_info(self) -> bytes:
         """What the kernel knows of the connection; empty where it does not tell."""
         sock = self._transport.get_extra_info("socket")
@@ -314,11 +337,6 @@ class HttpProtocol(asyncio.Protocol):
             return b""
         info: bytes = sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _ACKED.stop)
         return info
-
-    def _left_unread(self) -> bool:
-        """Whether the peer has left and nothing else will tell: its bytes are not read, or it resets after its FIN."""
-        state = (self._tcp_info() or b"\0")[0]
-        return state == _CLOSE or (state == _CLOSE_WAIT and self.flow.holding == HOLD_BODY)
 
     def _taken(self) -> tuple[int, ...]:
         """What the peer has taken so far, as something that grows when it takes more."""
@@ -355,9 +373,11 @@ class HttpProtocol(asyncio.Protocol):
             connection.exchange.body.fail(RequestTimeout("the body of the request stopped coming"))
         elif due is Due.WRITE:
             self.cancel("timeout")
-            self.reset()
+            self._reset()
         elif due is Due.END:
-            self._transport.close()
+            connection.end()
+        elif due is Due.CLOSE:
+            self.abort()
         else:
             connection.close()
 

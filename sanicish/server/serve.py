@@ -241,6 +241,7 @@ class Server:
     def cut(self) -> None:
         """Close every connection that is still open, whatever it is doing."""
         for protocol in tuple(self.connections):
+            protocol.cancel("shutdown")
             protocol.abort()
 
     def accept_no_more(self) -> None:

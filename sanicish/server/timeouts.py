@@ -27,6 +27,7 @@ class Due(Enum):
     WRITE = "the client took nothing"
     IDLE = "no further request came"
     END = "the peer did not leave"
+    CLOSE = "the connection did not close"
 
 
 class Watched(Protocol):
@@ -42,6 +43,9 @@ class Watched(Protocol):
     def head_size(self) -> int: ...
 
     @property
+    def to_drain(self) -> int: ...
+
+    @property
     def phase(self) -> Phase: ...
 
 
@@ -51,9 +55,8 @@ Taken = Callable[[], tuple[int, ...]]
 
 def interval(clocks: Clocks) -> float:
     """Seconds between two sweeps: a tenth of the shortest clock, within reason."""
-    shortest = min(
-        [clock for clock in clocks._replace(body_rate=None, head_rate=None, write_rate=None) if clock] or [5.0]
-    )
+    seconds = clocks._replace(body_rate=None, stream_body_rate=None, head_rate=None, write_rate=None)
+    shortest = min([clock for clock in seconds if clock] or [5.0])
     return min(0.5, max(0.02, shortest / 10))
 
 
@@ -134,7 +137,7 @@ class Watch:
             )
         idle = phase is Phase.IDLE or phase is Phase.HEAD
         if connection.unsent:  # the client is busy with what it was sent
-            self._since = now
+            self._since = self._body_since = now
             return Due.WRITE if self._stuck(clocks.write if idle else clocks.close, now, taken) else None
         self._taken_since = now
         if phase is Phase.IDLE:
@@ -144,8 +147,12 @@ class Watch:
                 return Due.HEAD
             return Due.HEAD if _over(clocks.head, self._since, now) else None
         if phase is Phase.CLOSING:
-            return None
-        return Due.END if _over(clocks.linger, self._since, now) else None
+            return Due.CLOSE if _over(clocks.close, self._since, now) else None
+        if connection.to_drain != self._received:
+            self._received = connection.to_drain
+            self._body_since = now
+        over = _over(clocks.linger, self._body_since, now) or _over(clocks.linger_total, self._since, now)
+        return Due.END if over else None
 
     def _look_at_request(self, exchange: Http1Exchange, clocks: Clocks, now: float) -> Due | None:
         body = exchange.body
@@ -167,8 +174,9 @@ class Watch:
             self._body_since = now
         elif _over(clocks.body_idle, self._body_since, now):
             return Due.BODY
-        # A creeping body holds up a handler that can do nothing before it is whole; a stream may be as slow as it is.
-        return Due.BODY if body.whole and self._coming.creeps(received, clocks.body_rate, now) else None
+        # A creeping body holds up a handler that can do nothing before it is whole; a stream may creep unless told.
+        least = clocks.body_rate if body.whole else clocks.stream_body_rate
+        return Due.BODY if self._coming.creeps(received, least, now) else None
 
     def _look_at_answer(
         self, unsent: int, exchange: Http1Exchange, clocks: Clocks, now: float, taken: Taken

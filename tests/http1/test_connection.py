@@ -438,6 +438,32 @@ def test_broken_bytes_are_answered_and_the_connection_lingers(shell, raw, status
     assert [error.status_code for error in shell.refusals] == [status]
 
 
+@pytest.mark.parametrize(
+    ("raw", "status"),
+    [
+        (b"HEAD / HTTP/1.1\r\n\r\n", 400),
+        (b"\r\nHEAD / HTTP/1.1\r\nHost: a b\r\n\r\n", 400),
+        (b"HEAD /" + b"a" * 9000, 414),
+        (head(b"HEAD / HTTP/1.1", b"Expect: more"), 417),
+        (b"HEAD / HTTP/1.1\r\nX: " + b"a" * 17_000, 431),
+        (head(b"HEAD / HTTP/2.0"), 505),
+    ],
+)
+@pytest.mark.parametrize("size", [1_000_000, 1], ids=["at once", "byte by byte"])
+def test_a_head_request_that_is_refused_gets_no_body(shell, raw, status, size):
+    for start in range(0, len(raw), size):
+        if shell.phase is Phase.LINGER:
+            break
+        shell.receive(raw[start : start + size])
+    assert shell.statuses == [status] and shell.sent.endswith(b"\r\n\r\n") and shell.lingering
+
+
+def test_a_head_request_that_does_not_arrive_in_time_gets_no_body(shell):
+    shell.receive(b"HEAD / HTTP/1.1\r\nX: ")
+    shell.connection.refuse(RequestTimeout("late"))
+    assert shell.statuses == [408] and shell.sent.endswith(b"\r\n\r\n")
+
+
 def test_a_refusal_is_one_sentence_of_known_length(shell):
     shell.receive(b"\x00\r\n\r\n")
     lines, _, body = shell.sent.partition(b"\r\n\r\n")
@@ -676,6 +702,14 @@ def test_whatever_comes_while_lingering_is_dropped(shell):
     shell.receive(b"\x00\r\n\r\n")
     shell.receive(GET, b"\x00" * 10_000)
     assert shell.statuses == [400] and shell.started == [] and shell.lingering
+
+
+def test_a_peer_that_floods_behind_a_refused_head_is_cut_although_it_announced_a_body(shell):
+    shell.receive(chunked(b"zz\r\n"))
+    assert shell.statuses == [400]
+    for _ in range(5):
+        shell.receive(b"x" * 65_536)
+    assert shell.transport.aborted
 
 
 def test_a_peer_that_ends_while_lingering_lets_close(shell):

@@ -33,7 +33,9 @@ async def clock(request):
         while True:
             await response.write("tick")
             await asyncio.sleep(0.01)
-    return stream(write)
+    response = stream(write)
+    response.on_complete(lambda outcome: print(outcome, flush=True))
+    return response
 
 @app.after_server_start
 async def tell(app):
@@ -155,6 +157,7 @@ def test_a_second_signal_does_not_wait_for_streams(live):
         assert server.process.poll() is None, "it lets the stream go on"
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(5) == 0
+        assert server.process.stdout.read().endswith("\nshut down\n")
         log = server.process.stderr.read()
         assert "never retrieved" not in log and "destroyed" not in log
 

@@ -644,6 +644,27 @@ async def test_a_peer_that_does_not_leave_is_left():
     assert host.gone
 
 
+async def test_a_peer_that_goes_on_sending_what_was_refused_is_left_in_the_end():
+    host = Host(answering(), LINGER_TIMEOUT=2, LINGER_TOTAL_TIMEOUT=30)
+    await host.send(sized(b"100000000", b"x" * 1000))
+    for seconds in range(60):
+        if host.gone:
+            break
+        await host.send(b"x" * 1000)
+        await host.sweep(1)
+    assert host.sent.count(b"200 OK") == 1 and 29 <= seconds <= 32
+
+
+async def test_a_transport_that_does_not_close_is_aborted():
+    host = Host(answering(), KEEP_ALIVE_TIMEOUT=2, GRACEFUL_TCP_CLOSE_TIMEOUT=5)
+    host.transport.close = lambda: None  # as one of TLS does, whose peer does not end its side
+    await host.send(GET)
+    await host.sweep(3)
+    assert host.protocol.connection.phase is Phase.CLOSING
+    await host.sweep(6)
+    assert host.transport.aborted and host.gone
+
+
 async def test_a_peer_that_does_not_take_its_refusal_is_left_too():
     host = Host(answering(), room=0, LINGER_TIMEOUT=2, GRACEFUL_TCP_CLOSE_TIMEOUT=5)
     await host.send(b"\x00\r\n\r\n")

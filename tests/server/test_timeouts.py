@@ -16,6 +16,7 @@ CLOCKS = Clocks(
     linger=10,
     close=10,
     body_rate=100,
+    linger_total=60,
 )
 OFF = Clocks(*[None] * len(CLOCKS))
 
@@ -45,6 +46,7 @@ class Scene:
         self.transport = self
         self.unsent = 0
         self.head_size = 0
+        self.to_drain = 1_000_000
         self.taken = 0
         self.clocks = clocks
         self.now = 1000.0
@@ -68,6 +70,7 @@ IN_PHASES = [
     (Phase.HEAD, Due.HEAD),
     (Phase.DRAIN, Due.END),
     (Phase.LINGER, Due.END),
+    (Phase.CLOSING, Due.CLOSE),
 ]
 
 
@@ -95,6 +98,24 @@ def test_a_connection_that_goes_on_starts_its_clocks_again(phase, due):
     assert scene.after(9) is None
     assert scene.after(9.9) is None
     assert scene.after(0.1) is due
+
+
+@pytest.mark.parametrize("phase", [Phase.DRAIN, Phase.LINGER])
+def test_a_peer_that_goes_on_sending_is_given_longer_but_not_for_ever(phase):
+    scene = Scene(phase)
+    found = []
+    for _ in range(12):
+        scene.to_drain -= 1
+        found.append(scene.after(5))
+    assert found == [None] * 11 + [Due.END]
+
+
+def test_a_peer_that_falls_silent_while_it_is_lingered_for_is_not_waited_for_longer():
+    scene = Scene(Phase.LINGER)
+    scene.to_drain -= 1
+    assert scene.after(5) is None
+    assert scene.after(9.9) is None
+    assert scene.after(0.1) is Due.END
 
 
 def test_the_clock_of_a_head_is_absolute():
@@ -196,6 +217,18 @@ def test_a_body_that_creeps_is_cut_where_all_of_it_is_waited_for():
         assert scene.after(1) is None
     body.received += 99
     assert scene.after(1) is Due.BODY
+
+
+def test_a_streamed_body_may_creep_unless_a_least_rate_is_set():
+    for least, due in ((None, None), (100, Due.BODY)):
+        scene = Scene(clocks=CLOCKS._replace(stream_body_rate=least))
+        body = scene.exchange.body
+        body.waiting = True
+        found = []
+        for _ in range(5):
+            body.received += 99
+            found.append(scene.after(1))
+        assert found == [None] * 4 + [due]
 
 
 def test_a_body_that_is_just_fast_enough_is_not_cut():

@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from sanicish.exceptions import ClientDisconnected, RequestAborted, RequestTimeout
-from sanicish.response import stream, text
+from sanicish.response import file, file_stream, stream, text
 from tests.cases.requests import chunked, head, sized
 from tests.doubles.answers import read_answers
 from tests.doubles.wire import Wire, talk
@@ -163,6 +163,36 @@ async def test_an_error_in_a_body_that_ends_with_the_connection_resets_it(app, s
         assert await wire.until(b"\r\n\r\na")
         with pytest.raises(ConnectionResetError):
             await wire.some()
+
+
+async def test_a_body_that_ends_with_a_unix_socket_cannot_be_cut_and_the_log_says_so(app, serve, caplog, tmp_path):
+    @app.get("/")
+    async def fail(request):
+        async def write(response):
+            await response.write("a")
+            await response.flush()
+            raise ZeroDivisionError
+
+        return stream(write)
+
+    address = await serve(app, unix=str(tmp_path / "s"))
+    assert (await talk(address, OLD)).endswith(b"\r\n\r\na")
+    await until(lambda: "proxy_http_version 1.1" in caplog.text)
+    caplog.clear()
+    assert (await talk(address, CLOSING)).endswith(b"\r\n1\r\na\r\n")
+    assert "proxy_http_version 1.1" not in caplog.text
+
+
+@pytest.mark.parametrize(("version", "field"), [("1.0", b"Content-Length: 5"), ("1.1", b"Transfer-Encoding: chunked")])
+async def test_a_streamed_file_has_a_length_where_there_are_no_chunks(app, serve, tmp_path, version, field):
+    (tmp_path / "five").write_bytes(b"12345")
+
+    @app.get("/")
+    async def download(request):
+        return await file_stream(tmp_path / "five")
+
+    raw = await talk(await serve(app), head(b"GET / HTTP/%b" % version.encode(), b"Connection: close"))
+    assert field in raw and b"12345" in raw
 
 
 async def test_a_body_that_is_too_short_is_cut(app, serve, caplog):
@@ -380,12 +410,40 @@ async def test_a_client_that_left_just_before_a_write_is_noticed_although_nothin
 
 
 @pytest.mark.slow
+async def test_a_client_that_half_closes_and_resets_while_a_file_is_sent_leaves_nothing_behind(app, server, tmp_path):
+    """After its FIN neither loop reads, and the kernel alone writes: only that writing fails."""
+    large = tmp_path / "large"
+    with large.open("wb") as opened:
+        opened.truncate(50_000_000)
+    outcomes = []
+
+    @app.get("/")
+    async def download(request):
+        response = await file(large)
+        response.on_complete(outcomes.append)
+        return response
+
+    async with Wire(server.sockets[0].getsockname()) as wire:
+        wire.send(GET)
+        await wire.some()
+        wire.half_close()
+        await asyncio.sleep(0.1)  # longer than it is given to show that it is still there
+        wire.reset()
+        await until(lambda: not server.connections)
+    assert outcomes == ["client left"]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "leave", [lambda wire: wire.writer.transport.abort(), lambda wire: wire.reset()], ids=["close", "reset"]
 )
-async def test_a_client_that_leaves_is_noticed_although_its_body_is_not_read(app, serve, witness, leave):
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+async def test_a_client_that_leaves_is_noticed_although_its_body_is_not_read(
+    app, serve, witness, leave, kind, tmp_path
+):
     """Reading is held, so no read tells of it."""
-    async with Wire(await serve(idle_routes(app, witness))) as wire:
+    address = await serve(idle_routes(app, witness), **({"unix": str(tmp_path / "s")} if kind == "unix" else {}))
+    async with Wire(address) as wire:
         wire.send(head(b"POST /late HTTP/1.1", b"Content-Length: 200000") + b"x" * 200_000)
         await witness.entered.wait()
         await wire.writer.drain()
@@ -837,6 +895,24 @@ async def test_idle_connections_are_closed_at_once(app, server):
         await wire.answer()
         await server.close()
         assert await wire.rest() == b""
+
+
+@pytest.mark.parametrize("path", [b"/plain", b"/stream"])
+async def test_what_a_second_signal_cuts_was_shut_down(app, server, witness, path):
+    outcomes = []
+
+    @app.signal("http.lifecycle.complete")
+    async def tell(request, outcome, **context):
+        outcomes.append(outcome)
+
+    idle_routes(app, witness)
+    async with Wire(server.sockets[0].getsockname()) as wire:
+        wire.send(head(b"GET %b HTTP/1.1" % path))
+        await witness.entered.wait()
+        server.server.cut()
+        await witness.wait_left()
+        await until(lambda: outcomes)
+    assert witness.cancelled and witness.reason == "shutdown" and outcomes == ["shut down"]
 
 
 @pytest.mark.slow
