@@ -51,6 +51,7 @@ DEFAULTS: dict[str, Any] = {
     "DRAIN_DELAY": None,  # how long SIGTERM is told to probes and clients before the listening socket closes
     "GRACEFUL_TCP_CLOSE_TIMEOUT": 5.0,
     "MAX_CONNECTIONS": None,  # of a worker; connections above it get a 503
+    "MAX_CONNECTIONS_PER_CLIENT": None,  # of one IPv4 address or IPv6 /64 network; more get a 429
     "CANCEL_ON_DISCONNECT": True,
     "UNIX_MODE": 0o666,  # who may connect to a unix socket; as text in octal
     "REUSE_PORT": False,  # whether other processes may listen on the same port; some connections are lost at a restart
@@ -93,6 +94,7 @@ _NUMBERS = frozenset({name for name, value in DEFAULTS.items() if type(value) in
     "STREAM_IDLE_TIMEOUT",
     "DRAIN_DELAY",
     "MAX_CONNECTIONS",
+    "MAX_CONNECTIONS_PER_CLIENT",
     "MAX_REQUESTS",
     "MAX_MEMORY",
     "PROXIES_COUNT",

@@ -97,6 +97,13 @@ LIMITS = [
     Flag("--limit-body", "REQUEST_MAX_SIZE", size, "SIZE", "body of a request that is not streamed"),
     Flag("--limit-head", "REQUEST_MAX_HEADER_SIZE", size, "SIZE", "head of a request"),
     Flag("--limit-connections --limit-concurrency", "MAX_CONNECTIONS", count, "N", "more are refused with 503"),
+    Flag(
+        "--limit-connections-per-client",
+        "MAX_CONNECTIONS_PER_CLIENT",
+        count,
+        "N",
+        "more from one address are refused with 429",
+    ),
     Flag("--timeout-request", "REQUEST_TIMEOUT", seconds, "SECONDS", "for the head of a request to come"),
     Flag("--timeout-upload", "REQUEST_IDLE_TIMEOUT", seconds, "SECONDS", "for a body that does not move"),
     Flag("--timeout-response", "RESPONSE_TIMEOUT", seconds, "SECONDS", "until an answer begins"),

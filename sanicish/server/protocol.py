@@ -85,6 +85,8 @@ class HttpProtocol(asyncio.Protocol):
         "flow",
         "heads",
         "names",
+        "place",
+        "refusal",
         "send_file",
         "turn",
         "watch",
@@ -107,6 +109,8 @@ class HttpProtocol(asyncio.Protocol):
         self.date = host.date
         self.heads = host.heads
         self.names: tuple[Any, Any] | None = None  # of the peer and of this end, where a proxy has told
+        self.place: str | None = None  # among the connections of the server, once it has one
+        self.refusal: SanicException | None = None  # or why it gets none
         self.watch = Watch()
 
     # What asyncio calls

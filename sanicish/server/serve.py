@@ -11,18 +11,20 @@ from typing import Any, Protocol
 import uvloop
 
 from sanicish.config import Config
-from sanicish.exceptions import ServiceUnavailable
+from sanicish.exceptions import SanicException
 from sanicish.exchange import Exchange, Handler, RequestHead
 from sanicish.flow import Turn
 from sanicish.forwarded import is_proxied, parse_forwarded
 from sanicish.headers import Headers
 from sanicish.http1.serialize import DateField
 from sanicish.log import error_logger, logger
+from sanicish.server.alpn import negotiate
 from sanicish.server.heap import keep_freed_memory
-from sanicish.server.preamble import Preamble
+from sanicish.server.listener import Listener, Trust
+from sanicish.server.places import Places, with_client_limit
 from sanicish.server.probes import with_probes
 from sanicish.server.protocol import HttpProtocol
-from sanicish.server.proxied import ProxiedListener, Trust
+from sanicish.server.shortage import Shortage
 from sanicish.server.sockets import Listening
 from sanicish.server.supervisor import Link
 from sanicish.server.systemd import notify
@@ -33,6 +35,7 @@ __all__ = ["Application", "Server", "new_loop", "serve"]
 
 _SWEEP_SLICE = 500  # connections looked at before others get their turn
 _FIRST_REQUEST = 0.5  # seconds for what a connection that was accepted at the last moment asks
+_HANDSHAKE = 60.0  # seconds for TLS to begin or to end, where the settings set no limit
 _ONE_MORE = 5.0  # seconds for one more request, where a successor makes it no loss to stay
 _OF_ADDRESSES = ("family", "flags", "reuse_address", "reuse_port")  # options of loop.create_server
 
@@ -63,7 +66,8 @@ class Server:
         self.app = app
         self.loop = asyncio.get_running_loop()
         self.create_task: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]] = self.loop.create_task
-        self.handler: Handler = with_probes(app.handle, self, config)
+        self._proxied = is_proxied(config)
+        self.handler: Handler = with_probes(self._limited(app.handle), self, config)
         self.limits = config.limits()
         self.clocks = config.clocks()
         self.date = DateField()
@@ -71,18 +75,20 @@ class Server:
         self.heads: dict[bytes, RequestHead] = {}
         self.high_water: int = config["RESPONSE_BUFFER_SIZE"]
         self.slice_seconds: float = config["FAIRNESS_SLICE"]
-        self.max_connections: int | None = config["MAX_CONNECTIONS"]
         self.access_log: bool = config["ACCESS_LOG"] if access_log is None else access_log
         self.id_field = config.id_field
-        self._proxied = is_proxied(config)
         self.ready = False  # all listeners of the start are done
         self.draining = False  # everybody is told to go elsewhere, and served as long as they come
         self.stopping = False
         self.connections: set[HttpProtocol] = set()
+        self._arriving: set[HttpProtocol] = set()  # connections that are not ready for HTTP yet
+        of_one = None if self._proxied else config["MAX_CONNECTIONS_PER_CLIENT"]
+        self._places = Places(config["MAX_CONNECTIONS"], of_one)
+        self._shortage = Shortage()
         self.address: Any = None  # of the first socket: (host, port), or a path
         self.url = ""  # where the server is found; empty before it listens
         self._listening = Listening(())
-        self._servers: list[asyncio.Server | ProxiedListener] = []
+        self._servers: list[asyncio.AbstractServer | Listener] = []
         self._ssl: Any = None
         self._context: Any = None
         self._sweeper: asyncio.Task[None] | None = None
@@ -101,28 +107,85 @@ class Server:
         seconds: float = self.app.config["STREAM_CLEANUP_TIMEOUT"]
         return seconds
 
+    def _limited(self, handler: Handler) -> Handler:
+        """Behind a proxy a client is known by its requests, not by connections."""
+        most = self.app.config["MAX_CONNECTIONS_PER_CLIENT"]
+        return with_client_limit(handler, most, self._named) if self._proxied and most is not None else handler
+
+    def _named(self, exchange: Exchange) -> str:
+        """The client that a trusted proxy names, empty if it names none."""
+        told: str = parse_forwarded(Headers.from_raw(exchange.head.fields), self.app.config).get("for", "")
+        return told
+
     def client_of(self, exchange: Exchange) -> str:
         """Who asked, as the log tells it: the client that a trusted proxy names, else the peer."""
-        if self._proxied:
-            told: str = parse_forwarded(Headers.from_raw(exchange.head.fields), self.app.config).get("for", "")
-            return told or exchange.conn.peer
-        return exchange.conn.peer
+        return (self._named(exchange) if self._proxied else "") or exchange.conn.peer
 
     def opened(self, protocol: HttpProtocol) -> None:
         """A connection was made."""
         self.connections.add(protocol)
-        if self.stopping:
+        if protocol in self._arriving:
+            self._arriving.remove(protocol)
+        elif not self._admit(protocol, protocol.conn.client_ip):
+            protocol.abort()
+            return
+        if protocol.refusal is not None:
+            protocol.refuse(protocol.refusal)
+        elif self.stopping:
             self._send_off(protocol)
-        elif self.max_connections is not None and len(self.connections) > self.max_connections:
-            protocol.refuse(ServiceUnavailable("too many connections; try again later"))
         elif self.draining:
             protocol.drain()
 
     def closed(self, protocol: HttpProtocol) -> None:
         """A connection is gone, and so is its handler."""
-        self.connections.discard(protocol)
-        if not self.connections and self._all_closed is not None and not self._all_closed.done():
+        if protocol in self.connections:
+            self.connections.remove(protocol)
+            self._leave(protocol)
+
+    def _admit(self, protocol: HttpProtocol, address: str) -> bool:
+        """Give a connection its place, or a refusal; False if it has to be closed without a response."""
+        try:
+            protocol.place = self._places.take(address)
+        except SanicException as error:
+            if not self._places.refuse():
+                return False
+            protocol.refusal = error
+        return True
+
+    def _leave(self, protocol: HttpProtocol) -> None:
+        if protocol.place is not None:
+            self._places.leave(protocol.place)
+        elif protocol.refusal is not None:
+            self._places.refused()
+        if not self.connections and not self._arriving and self._all_closed is not None and not self._all_closed.done():
             self._all_closed.set_result(None)
+
+    # What a listener calls
+
+    def arrived(self, protocol: HttpProtocol, address: str) -> bool:
+        """A connection was accepted that is not ready for HTTP yet; False if it has to be closed at once."""
+        if not self._admit(protocol, address):
+            return False
+        self._arriving.add(protocol)
+        return True
+
+    def named(self, protocol: HttpProtocol, address: str) -> None:
+        """Its preamble has named the client."""
+        if protocol.place is not None:
+            self._places.leave(protocol.place)
+            protocol.place = None
+            if not self._admit(protocol, address):
+                raise ConnectionAbortedError("too many connections are being refused")
+
+    def vanished(self, protocol: HttpProtocol) -> None:
+        """A connection has ended before it was ready for HTTP."""
+        if protocol in self._arriving:
+            self._arriving.remove(protocol)
+            self._leave(protocol)
+
+    def exhausted(self, error: OSError) -> None:
+        """A connection could not be accepted."""
+        self._shortage.report(error, len(self.connections))
 
     # Life
 
@@ -144,37 +207,31 @@ class Server:
             return protocol(self)
 
         self._ssl, self._context = ssl, tls_context(ssl)
+        if self._context is not None:
+            negotiate(self._context)
+            options.setdefault("ssl_handshake_timeout", self.clocks.head or _HANDSHAKE)
+            options.setdefault("ssl_shutdown_timeout", self.clocks.close or _HANDSHAKE)
         config = self.app.config
         where = {"reuse_port": config["REUSE_PORT"]}
         where |= {name: options.pop(name) for name in _OF_ADDRESSES if name in options}
         listening = Listening.on(host, port, unix, sock, backlog=backlog, mode=config["UNIX_MODE"], **where)
         self._listening = listening
+        trust = Trust(config["TRUSTED_PROXIES"]) if config["PROXY_PROTOCOL"] else None
+        plain = self._context is None and trust is None
         for one in listening.sockets:
-            if config["PROXY_PROTOCOL"]:
-                self._servers.append(self._behind_proxy(one, factory, backlog, options))
+            if plain and isinstance(self.loop, uvloop.Loop):  # which accepts faster than Python does
+                self._servers.append(await self.loop.create_server(factory, sock=one, backlog=backlog, **options))
             else:
+                patience = None if plain else self.clocks.head
+                options["ssl"] = self._context
                 self._servers.append(
-                    await self.loop.create_server(factory, sock=one, ssl=self._context, backlog=backlog, **options)
+                    Listener(one, backlog, self, factory, trust=trust, patience=patience, options=options)
                 )
         self.address = listening.address
         self.url = listening.url(tls=self._context is not None)
         if self.loop.get_task_factory() is None:  # what the loop does then, without making up a name for each
             self.create_task = partial(asyncio.Task, loop=self.loop, name="handler")
         self._sweeper = self.loop.create_task(self._sweep())
-
-    def _behind_proxy(
-        self, sock: socket, factory: Callable[[], HttpProtocol], backlog: int, options: Mapping[str, Any]
-    ) -> ProxiedListener:
-        async def welcome(sock: socket, preamble: Preamble) -> None:
-            def proxied() -> HttpProtocol:
-                protocol = factory()
-                protocol.names = preamble
-                return protocol
-
-            await self.loop.connect_accepted_socket(proxied, sock, ssl=self._context, **options)
-
-        trust = Trust(self.app.config["TRUSTED_PROXIES"])
-        return ProxiedListener(sock, backlog, trust, self.clocks.head, welcome)
 
     @property
     def sockets(self) -> tuple[socket, ...]:
@@ -206,6 +263,7 @@ class Server:
         pause = interval(self.clocks)
         while True:
             await asyncio.sleep(pause)
+            self._shortage.look(len(self.connections))
             for count, protocol in enumerate(tuple(self.connections), 1):
                 try:
                     protocol.sweep(self.loop.time())
@@ -290,7 +348,7 @@ class Server:
         await self._ended.wait()
 
     async def _wait_closed(self, seconds: float) -> bool:
-        if not self.connections:
+        if not self.connections and not self._arriving:
             return True
         self._all_closed = self.loop.create_future()
         try:
