@@ -386,9 +386,8 @@ class Sanic(Registry):
         self.config.check()
         self._debug(debug)
         if self.configure_logging:
-            log.configure(
-                self.log_config or log_config, self.config["LOG_FORMAT"], self.config["LOG_LEVEL"], current_id
-            )
+            form, level, size = (self.config[name] for name in ("LOG_FORMAT", "LOG_LEVEL", "LOG_QUEUE_SIZE"))
+            log.configure(self.log_config or log_config, form, level, current_id, size)
         if debug:
             for one in (logger, error_logger):
                 one.setLevel(logging.DEBUG)

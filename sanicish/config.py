@@ -75,6 +75,7 @@ DEFAULTS: dict[str, Any] = {
     "ACCESS_LOG": True,
     "LOG_FORMAT": "text",  # text or json; Sanic(log_config=) says it by itself
     "LOG_LEVEL": None,  # the least to be logged (debug, info, warning, error, critical)
+    "LOG_QUEUE_SIZE": 4 * 1024 * 1024,  # characters of log lines that wait to be written; further ones are dropped
     "FALLBACK_ERROR_FORMAT": "auto",  # auto, html, json, text
     "USE_UVLOOP": True,
     "MOTD": True,

@@ -211,6 +211,8 @@ class Parser(argparse.ArgumentParser):
         help = "lines for people (default), or one object a line"
         formats = CHOICES["LOG_FORMAT"]
         group.add_argument("--log-format", choices=formats, dest="LOG_FORMAT", help=help, **_ABSENT)
+        help = f"characters of log lines that may wait to be written (default {DEFAULTS['LOG_QUEUE_SIZE']})"
+        group.add_argument("--log-queue", type=size, metavar="SIZE", dest="LOG_QUEUE_SIZE", help=help, **_ABSENT)
         group.add_argument("--motd", action=switch, default=True, help="say where it listens")
 
     def _behind_proxies(self) -> None:

@@ -7,10 +7,13 @@ import json
 import logging
 import logging.config
 import os
+import sys
 import textwrap
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
+
+from sanicish.log_queue import QUEUE_SIZE, QueuedStreamHandler
 
 __all__ = [
     "LOGGING_CONFIG_DEFAULTS",
@@ -55,9 +58,9 @@ LOGGING_CONFIG_DEFAULTS: dict[str, Any] = {
         },
     },
     "handlers": {
-        "console": {"class": "logging.StreamHandler", "formatter": "generic", "stream": _OUT},
-        "error_console": {"class": "logging.StreamHandler", "formatter": "error", "stream": _ERR},
-        "access_console": {"class": "logging.StreamHandler", "formatter": "access", "stream": _OUT},
+        "console": {"class": "sanicish.log_queue.QueuedStreamHandler", "formatter": "generic", "stream": _OUT},
+        "error_console": {"class": "sanicish.log_queue.QueuedStreamHandler", "formatter": "error", "stream": _ERR},
+        "access_console": {"class": "sanicish.log_queue.QueuedStreamHandler", "formatter": "access", "stream": _OUT},
     },
     "loggers": {
         "sanicish.root": {"level": "INFO", "handlers": ["console"], "propagate": False},
@@ -89,21 +92,30 @@ def configure(
     form: str = "text",
     level: str | None = None,
     identify: Callable[[], str | None] | None = None,
+    queue_size: float | None = QUEUE_SIZE,
 ) -> None:
     """Set up the loggers, by our defaults or by a ``logging.config`` mapping; ``level`` is laid over both.
 
-    By our defaults, ``identify`` gives the id of the request that is being answered: what is logged meanwhile has it.
+    By our defaults, ``identify`` gives the id of the request that is being answered: what is logged meanwhile has it;
+    and at most ``queue_size`` characters wait to be written, without end if it is ``None``.
     Raises ``ValueError`` for a form or a level that does not exist.
     """
     chosen = dict(config or defaults(form))
     if level:
         said = chosen.get("loggers", {})
         chosen["loggers"] = {name: {**one, "level": str(level).upper()} for name, one in said.items()}
-    if config is None and identify is not None:
-        chosen["filters"] = {"identified": {"()": _Identified, "identify": identify}}
-        told = {name: {**chosen["handlers"][name], "filters": ["identified"]} for name in ("console", "error_console")}
-        chosen["handlers"] = {**chosen["handlers"], **told}
+    if not config:
+        handlers = {name: {**one, "limit": queue_size} for name, one in chosen["handlers"].items()}
+        if identify is not None:
+            chosen["filters"] = {"identified": {"()": _Identified, "identify": identify}}
+            for name in ("console", "error_console"):
+                handlers[name]["filters"] = ["identified"]
+        chosen["handlers"] = handlers
     logging.config.dictConfig(chosen)
+    if not config:  # what no handler of the user's takes, such as what asyncio logs, shall not block either
+        logging.lastResort = QueuedStreamHandler(sys.stderr, queue_size)
+        logging.lastResort.setLevel(logging.WARNING)
+        logging.lastResort.setFormatter(error_logger.handlers[0].formatter)
 
 
 class _Identified(logging.Filter):

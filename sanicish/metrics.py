@@ -26,6 +26,7 @@ from sanicish.constants import HTTP_METHODS
 from sanicish.context import current_request
 from sanicish.exchange import Exchange
 from sanicish.log import logger
+from sanicish.log_queue import dropped_lines
 from sanicish.request import Request
 from sanicish.response import HTTPResponse
 from sanicish.server import AsyncioServer
@@ -83,6 +84,16 @@ class _Instruments:
         self.connections = gauge("connections", "Connections that are open.")
         self.open_exchanges = gauge("open_exchanges", "Exchanges that are open.")
         self.open_streams = gauge("open_streams", "Of these, answers that are written piece by piece.")
+        self._log_lines = Counter(
+            "sanicish_dropped_log_lines", "Log lines that could not be written in time.", registry=registry
+        )
+        self._dropped = 0  # of these, how many are counted
+
+    def count_log_lines(self) -> None:
+        """Count the log lines that were dropped since the last time."""
+        dropped = dropped_lines()
+        self._log_lines.inc(dropped - self._dropped)
+        self._dropped = dropped
 
 
 class _Meter:
@@ -129,6 +140,7 @@ class _Meter:
         for exchange, seen in self._open.items():
             if (exchange.body.received, exchange.bytes_sent) != seen:
                 self._open[exchange] = self._count_bytes(name_of(self._app, exchange)[0], exchange, seen)
+        self._gauges.count_log_lines()
         self._gauges.connections.set(len(self._app.connections))
         self._gauges.open_exchanges.set(len(self._open))
         self._gauges.open_streams.set(sum(1 for exchange in self._open if exchange.streamed))

@@ -287,7 +287,7 @@ def test_help_names_every_argument():
     done = subprocess.run(command("--help"), capture_output=True, text=True, timeout=30, check=True)
     expected = """
         --host --port --unix --unix-mode --fd --backlog --reuse-port --cert --key --factory --interface --simple
-        --debug --dev --reload --reload-dir --loop --access-log --no-access-log --access-logs --log-level --log-format
+        --debug --dev --reload --reload-dir --loop --access-log --no-access-log --access-logs --log-level --log-format --log-queue
         --motd --no-motd --version --workers --single-process --max-requests --max-memory --drain-delay
         --limit-body --limit-head --limit-connections --timeout-request --timeout-upload --timeout-response
         --timeout-write --timeout-stream --timeout-keep-alive --timeout-start --timeout-graceful-shutdown

@@ -10,7 +10,9 @@ from uuid import UUID
 import pytest
 
 from sanicish import file_stream, log, stream, text
+from sanicish.config import DEFAULTS
 from sanicish.log import Access, JSONFormatter, TextFormatter, access_logger, error_logger, logger
+from sanicish.log_queue import QUEUE_SIZE, QueuedStreamHandler, flush
 from sanicish.request import current_id
 from tests.doubles.wire import Wire
 
@@ -21,7 +23,9 @@ LOGGERS = (logger, error_logger, access_logger)
 def loggers():
     """Whatever a test sets up, the loggers are as before after it."""
     before = [(one.level, one.handlers[:], one.propagate) for one in LOGGERS]
+    last_resort = logging.lastResort
     yield LOGGERS
+    logging.lastResort = last_resort
     for one, (level, handlers, propagate) in zip(LOGGERS, before, strict=True):
         one.setLevel(level)
         one.handlers[:] = handlers
@@ -37,6 +41,7 @@ def test_access_goes_to_stdout_and_errors_to_stderr(loggers, capsys):
     logger.info("started")
     access_logger.info("asked")
     error_logger.error("broken")
+    flush()
     out, err = capsys.readouterr()
     assert "started" in out and "asked" in out and "broken" not in out
     assert "broken" in err and "started" not in err
@@ -45,6 +50,28 @@ def test_access_goes_to_stdout_and_errors_to_stderr(loggers, capsys):
 def test_a_configuration_of_ones_own_replaces_ours(loggers, capsys):
     log.configure({"version": 1, "disable_existing_loggers": False, "loggers": {"sanicish.root": {"level": "ERROR"}}})
     assert logger.level == logging.ERROR
+
+
+def test_a_configuration_of_ones_own_keeps_its_handlers(loggers):
+    handlers = {"plain": {"class": "logging.StreamHandler"}}
+    log.configure({"version": 1, "handlers": handlers, "loggers": {"sanicish.root": {"handlers": ["plain"]}}})
+    assert [type(one) for one in logger.handlers] == [logging.StreamHandler]
+    assert not isinstance(logging.lastResort, QueuedStreamHandler)
+
+
+def test_what_nobody_else_logs_is_queued_in_the_same_form(loggers, capsys):
+    """Errors of asyncio, for example."""
+    log.configure(form="json")
+    logging.lastResort.handle(record("lost", level=logging.ERROR))
+    flush()
+    assert json.loads(capsys.readouterr().err)["message"] == "lost"
+    assert logging.lastResort.level == logging.WARNING
+
+
+def test_the_size_of_the_queue_is_a_setting(loggers):
+    assert DEFAULTS["LOG_QUEUE_SIZE"] == QUEUE_SIZE
+    log.configure(queue_size=10)
+    assert {one.handlers[0]._limit for one in LOGGERS} == {logging.lastResort._limit} == {10}
 
 
 def test_a_level_is_laid_over_whatever_is_configured(loggers):
@@ -236,6 +263,7 @@ def test_our_loggers_speak_json_if_told_to(loggers, capsys):
     logger.info("started")
     error_logger.error("broken")
     Access("GET", "/", 200, "completed", "1.2.3.4:5", sent=3).log()
+    flush()
     out, err = capsys.readouterr()
     started, asked = (json.loads(one) for one in out.splitlines())
     assert started["message"] == "started" and json.loads(err)["message"] == "broken"

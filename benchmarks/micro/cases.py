@@ -15,6 +15,7 @@ from sanicish.http1.exchange import Http1Exchange
 from sanicish.http1.framing import Chunked
 from sanicish.http1.parser import RequestParser
 from sanicish.http1.serialize import DateField, serialize_head
+from sanicish.log_queue import flush as flush_log
 from sanicish.request import Request
 from sanicish.response import stream, text
 from sanicish.router import Route, Router
@@ -187,6 +188,7 @@ def running(access_log: bool = False) -> Iterator[tuple[asyncio.Runner, Server]]
             log.configure()
             cast(Any, log.access_logger.handlers[0]).setStream(nowhere)
         yield runner, runner.run(start())
+        flush_log()
 
 
 def connect(server: Server) -> tuple[HttpProtocol, Transport]:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from sanicish.config import Config
 from sanicish.exchange import Exchange
 from sanicish.log import logger
+from sanicish.log_queue import flush as flush_log
 from sanicish.server.embedded import AsyncioServer
 from sanicish.server.serve import Server, serve
 from sanicish.server.sockets import Listening
@@ -164,6 +165,7 @@ def _supervise(app: Served, count: int, listen: Mapping[str, Any], motd: bool, *
     finally:
         listening.close()
         app.run_in_main_process("main_process_stop")
+        flush_log()
     if code:
         raise SystemExit(code)
 

@@ -18,6 +18,7 @@ from sanicish.forwarded import is_proxied, parse_forwarded
 from sanicish.headers import Headers
 from sanicish.http1.serialize import DateField
 from sanicish.log import error_logger, logger
+from sanicish.log_queue import flush as flush_log
 from sanicish.server.alpn import negotiate
 from sanicish.server.heap import keep_freed_memory
 from sanicish.server.listener import Listener, Trust
@@ -377,8 +378,11 @@ def serve(
     A worker has a ``link`` to its supervisor.
     """
     keep_freed_memory()
-    with asyncio.Runner(loop_factory=new_loop(app.config)) as runner:
-        runner.run(_serve(app, listen, register_sys_signals, access_log, on_ready, link))
+    try:
+        with asyncio.Runner(loop_factory=new_loop(app.config)) as runner:
+            runner.run(_serve(app, listen, register_sys_signals, access_log, on_ready, link))
+    finally:
+        flush_log()
 
 
 async def _serve(

@@ -33,6 +33,8 @@ _MEMORY_PAUSE = 5.0  # seconds between two looks at how much a worker holds
 class Link:
     """What a worker has of its supervisor: the sockets to listen on, and a line to talk."""
 
+    _own: "Link | None" = None  # held until the process ends, for that is what the end of the line tells
+
     def __init__(self, listeners: list[socket.socket], line: socket.socket) -> None:
         self.listeners = listeners
         self.line = line
@@ -47,7 +49,8 @@ class Link:
         for one in (line, *listeners):
             one.set_inheritable(False)
         line.setblocking(False)
-        return cls(listeners, line)
+        cls._own = cls(listeners, line)
+        return cls._own
 
     def ready(self) -> None:
         """Connections are accepted."""
