@@ -39,7 +39,7 @@ DEFAULTS: dict[str, Any] = {
     "WRITE_MIN_RATE": None,  # bytes a second that a client takes while something waits for it
     "STREAM_IDLE_TIMEOUT": None,  # a stream that writes nothing
     "STREAM_CLEANUP_TIMEOUT": 5,
-    "FAIRNESS_SLICE": 0.005,  # how long one handler may write before others get their turn
+    "FAIRNESS_SLICE": 0.002,  # how long all handlers together may write before others get their turn
     "COMPRESS": False,  # for clients that take it: true, or encodings: "zstd, br, gzip"
     # connections
     "KEEP_ALIVE": True,

@@ -1,9 +1,8 @@
 """Stop and go, both ways.
 
 Reading is *held*, and every hold has a name: a full body and a waiting pipelined request may hold at the same
-time, and reading goes on only when the last hold is released. Writing waits while the transport is full, and
-gives the loop away after a slice of time, because a fast client would otherwise let one handler write for ever
-(awaiting something that is ready never returns to the loop).
+time, and reading goes on only when the last hold is released. Writing waits while the transport is full. Both
+share the turns of the loop with all other connections.
 """
 
 import asyncio
@@ -75,33 +74,86 @@ def _throw(error: BaseException) -> None:
     raise error
 
 
+class Turn:
+    """One turn of the loop, shared by all connections that read and write in it.
+
+    Reading: once bodies have been read for a millisecond, each connection rests after its next read until the turn
+    after it. uvloop reads a socket up to 32 times before it looks at the next, 8 MiB of an upload that is fast.
+
+    Writing: awaiting a write that is ready would never return to the loop. So writers have ``slice_seconds`` of a turn
+    together. Whoever awaits a write after that waits in a queue, which goes on in the turns that follow. However many
+    write, others wait for one slice.
+    """
+
+    __slots__ = ("_began", "_call_soon", "_queue", "_resting", "_slice", "ends")
+
+    def __init__(self, call_soon: Callable[..., Any], slice_seconds: float = 0.001) -> None:
+        self._call_soon = call_soon
+        self._began = 0.0  # of reading, on the monotonic clock; 0 before the first read
+        self._resting: list[FlowControl] = []
+        self._queue: deque[asyncio.Future[None]] = deque()
+        self._slice = slice_seconds
+        self.ends = 0.0  # of writing, on the monotonic clock; 0 while nobody has written in this turn and nobody waits
+
+    def has_read(self, flow: "FlowControl") -> None:
+        """A connection has read as much as it can at once, and would go on."""
+        if not self._began:
+            self._began = monotonic()
+            self._call_soon(self._end_reading)
+        elif monotonic() - self._began > _TURN:
+            flow.hold(HOLD_TURN)
+            self._resting.append(flow)
+
+    def _end_reading(self) -> None:
+        self._began = 0.0
+        resting, self._resting = self._resting, []
+        for flow in resting:
+            flow.release(HOLD_TURN)
+
+    def begin(self) -> bool:
+        """Begin the slice of this turn; False if it has begun already, or others wait."""
+        if self.ends:
+            return False
+        self.ends = monotonic() + self._slice
+        self._call_soon(self._next)
+        return True
+
+    def wait(self, waiter: "asyncio.Future[None]") -> None:
+        """Complete the future when it is its turn."""
+        self._queue.append(waiter)
+        self.begin()
+
+    def _next(self) -> None:
+        """A turn of the loop has begun: let those go on who wait, as long as the slice lasts."""
+        queue = self._queue
+        if not queue:
+            self.ends = 0.0
+            return
+        self.ends = monotonic() + self._slice
+        self._call_soon(self._next)
+        while queue:
+            waiter = queue.popleft()
+            if not waiter.done():
+                wake_at_once(waiter)
+                if monotonic() > self.ends:
+                    break
+
+
 class FlowControl:
-    """The brakes of one connection; awaiting it waits until there is room to write, and takes turns."""
+    """The brakes of one connection; awaiting it waits until there is room to write, and for its turn."""
 
-    __slots__ = (
-        "_holds",
-        "_slice",
-        "_transport",
-        "_waiters",
-        "blocked",
-        "lost",
-        "paused",
-        "resumed",
-        "told",
-        "turn_ends",
-    )
+    __slots__ = ("_holds", "_transport", "_waiters", "blocked", "lost", "paused", "resumed", "told", "turn")
 
-    def __init__(self, transport: Any, slice_seconds: float = 0.005) -> None:
+    def __init__(self, transport: Any, turn: Turn) -> None:
         self._transport = transport
         self._holds = 0
         self._waiters: deque[asyncio.Future[None]] | None = None
-        self._slice = slice_seconds
+        self.turn = turn
         self.paused = False  # the transport has more unsent bytes than its high-water mark
         self.blocked = False  # something waits for room that the transport does not know of
         self.resumed = 0  # how often it had room again
         self.lost = False  # the connection is gone
         self.told: asyncio.Task[Any] | None = None  # who has heard of that
-        self.turn_ends = 0.0  # on the monotonic clock: when a writer must let others run
 
     # Reading
 
@@ -133,67 +185,40 @@ class FlowControl:
         """The transport has room again: wake those who wait."""
         self.paused = False
         self.resumed += 1
-        self._wake()
+        waiters, self._waiters = self._waiters, None
+        for waiter in waiters or ():
+            self.turn.wait(waiter)
 
     def connection_lost(self) -> None:
         """Nothing will be written any more: wake those who wait, so that none waits for ever."""
         self.lost = True
-        self._wake()
-
-    def _wake(self) -> None:
         waiters, self._waiters = self._waiters, None
         for waiter in waiters or ():
             if not waiter.done():
                 waiter.set_result(None)
 
-    def begin_turn(self, now: float) -> None:
-        """The slice of a writer begins at ``now``, on the monotonic clock."""
-        self.turn_ends = now + self._slice
-
     @property
     def must_wait(self) -> bool:
-        """Whether a writer should wait now, for room or for its next turn."""
-        return self.paused or self.lost or monotonic() > self.turn_ends
+        """Whether a writer should wait now, for room or for its turn."""
+        return self.paused or self.lost or monotonic() > self.turn.ends
 
     def __await__(self) -> Generator[Any, None, None]:
-        yield  # to the loop once, whatever else: this is what makes writers take turns
-        while self.paused and not self.lost:
-            if self._waiters is None:
-                self._waiters = deque()
-            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
-            yield from waiter
+        if self.lost:
+            yield  # to the loop, once: whoever goes on in spite of the error shall not stop it
+        elif self.paused or not self.turn.begin():
+            create_future = asyncio.get_running_loop().create_future
+            while True:
+                waiter: asyncio.Future[None] = create_future()
+                if not self.paused:
+                    self.turn.wait(waiter)
+                elif self._waiters is None:
+                    self._waiters = deque((waiter,))
+                else:
+                    self._waiters.append(waiter)
+                yield from waiter
+                if self.lost or not self.paused:
+                    break
         if self.lost:
             with suppress(RuntimeError):  # whoever drives this without a loop has no task either
                 self.told = asyncio.current_task()
             raise ClientDisconnected("the client is gone")
-        self.turn_ends = monotonic() + self._slice
-
-
-class Turn:
-    """One turn of the loop, for all connections that read in it: when it has lasted, they rest until the next one.
-
-    uvloop reads a socket up to 32 times before it looks at the next, 8 MiB of an upload that comes fast.
-    """
-
-    __slots__ = ("_began", "_call_soon", "_resting")
-
-    def __init__(self, call_soon: Callable[..., Any]) -> None:
-        self._call_soon = call_soon
-        self._began = 0.0  # on the monotonic clock; 0 before the first read
-        self._resting: list[FlowControl] = []
-
-    def has_read(self, flow: FlowControl) -> None:
-        """A connection has read as much as it can at once, and would go on."""
-        if not self._began:
-            self._began = monotonic()
-            self._call_soon(self._end)
-        elif monotonic() - self._began > _TURN:
-            flow.hold(HOLD_TURN)
-            self._resting.append(flow)
-
-    def _end(self) -> None:
-        self._began = 0.0
-        resting, self._resting = self._resting, []
-        for flow in resting:
-            flow.release(HOLD_TURN)

@@ -2,12 +2,11 @@
 
 import asyncio
 from contextvars import ContextVar
-from time import monotonic
 
 import pytest
 
 from sanicish.exceptions import ClientDisconnected
-from sanicish.flow import HOLD_BODY, HOLD_PIPELINE, READY, STOP, FlowControl, wake_at_once
+from sanicish.flow import HOLD_BODY, HOLD_PIPELINE, READY, STOP, FlowControl, Turn, wake_at_once
 from tests.doubles.loop import called_by_the_loop
 from tests.doubles.transport import MemoryTransport
 
@@ -26,9 +25,31 @@ def transport():
     return MemoryTransport()
 
 
+async def waiting(coroutine):
+    """A task that has come to where it waits."""
+    task = asyncio.create_task(coroutine)
+    await asyncio.sleep(0)
+    return task
+
+
+class Loop:
+    """Calls what it was asked to call when it turns."""
+
+    def __init__(self):
+        self.soon = []
+
+    def call_soon(self, function):
+        self.soon.append(function)
+
+    def turn(self):
+        soon, self.soon = self.soon, []
+        for function in soon:
+            function()
+
+
 @pytest.fixture
 def flow(transport):
-    return FlowControl(transport)
+    return FlowControl(transport, Turn(lambda function: asyncio.get_running_loop().call_soon(function), 1e9))
 
 
 # Reading (the transport of the tests fails when it is paused or resumed twice)
@@ -77,19 +98,6 @@ def test_a_lost_transport_is_not_touched(flow, transport):
 
 
 # Writing
-
-
-async def test_awaiting_with_room_gives_the_loop_away_once(flow):
-    order = []
-
-    async def other():
-        order.append("other")
-
-    task = asyncio.ensure_future(other())
-    await flow
-    order.append("writer")
-    await task
-    assert order == ["other", "writer"]
 
 
 async def test_a_writer_waits_while_the_transport_is_full(flow):
@@ -175,29 +183,106 @@ def test_how_often_there_was_room_again_is_counted(flow):
 # Turns
 
 
-def test_a_slice_that_lasts_need_not_wait(transport):
-    flow = FlowControl(transport, slice_seconds=1e9)
-    flow.begin_turn(monotonic())
+@pytest.fixture
+def now(monkeypatch):
+    """The clock that slices are measured with, as a list of one."""
+    now = [1000.0]
+    monkeypatch.setattr("sanicish.flow.monotonic", lambda: now[0])
+    return now
+
+
+class Writers:
+    """Connections in one turn of a loop; each write takes half a millisecond, and each slice lasts two."""
+
+    def __init__(self, now, count):
+        self.now = now
+        self.loop = Loop()
+        self.turn = Turn(self.loop.call_soon, 0.002)
+        self.flows = [FlowControl(MemoryTransport(), self.turn) for _ in range(count)]
+        self.written = []
+
+    async def write(self, number, times=1_000):
+        for _ in range(times):
+            self.written.append(number)
+            self.now[0] += 0.0005
+            if self.flows[number].must_wait:
+                await self.flows[number]
+
+    async def next(self):
+        """Who writes, in order, in the next turn."""
+        self.written.clear()
+        await called_by_the_loop(self.loop.turn)
+        return list(self.written)
+
+
+async def test_the_first_writer_of_a_turn_need_not_wait(flow):
+    assert flow.must_wait, "no slice has begun"
+    assert step(flow)
     assert not flow.must_wait
 
 
-def test_a_slice_that_is_over_must_wait(transport):
-    flow = FlowControl(transport, slice_seconds=-1)
-    flow.begin_turn(monotonic())
-    assert flow.must_wait
+async def test_whoever_writes_when_the_slice_is_over_waits_for_the_next_turn(now):
+    writers = Writers(now, 1)
+    task = await waiting(writers.write(0))
+    assert len(writers.written) == 6, "a slice begins with the first await"
+    assert await writers.next() == [0] * 5
+    task.cancel()
 
 
-async def test_a_new_slice_begins_after_waiting(transport):
-    flow = FlowControl(transport, slice_seconds=1e9)
-    assert flow.must_wait, "no turn has begun"
-    await flow
-    assert not flow.must_wait
+async def test_all_writers_share_one_slice(now):
+    writers = Writers(now, 3)
+    tasks = [await waiting(writers.write(number)) for number in range(3)]
+    assert writers.written == [0] * 6 + [1, 2], "one write each is all that those get who come late"
+    assert [await writers.next() for _ in range(4)] == [[0] * 5, [1] * 5, [2] * 5, [0] * 5]
+    for task in tasks:
+        task.cancel()
+
+
+async def test_writers_that_have_little_to_write_go_on_in_one_turn(now):
+    writers = Writers(now, 4)
+    hog = await waiting(writers.write(0, times=6))
+    light = [await waiting(writers.write(number, times=2)) for number in (1, 2, 3)]
+    assert await writers.next() == [1, 2, 3]
+    await asyncio.gather(hog, *light)
+
+
+async def test_a_writer_whose_client_has_room_again_waits_for_its_turn_too(now):
+    writers = Writers(now, 2)
+    hog = await waiting(writers.write(0))
+    for flow in writers.flows:
+        flow.pause_writing()
+    stalled = await waiting(writers.write(1))
+    writers.flows[1].resume_writing()
+    await asyncio.sleep(0)
+    assert writers.written.count(1) == 1
+    writers.flows[0].resume_writing()
+    assert [await writers.next() for _ in range(2)] == [[0] * 5, [1] * 5]
+    hog.cancel()
+    stalled.cancel()
+
+
+async def test_a_slice_begins_anew_when_a_turn_had_no_writers(now):
+    writers = Writers(now, 1)
+    await writers.write(0, times=2)
+    assert await writers.next() == []
+    now[0] += 1
+    assert step(writers.flows[0])
+    assert not writers.flows[0].must_wait
+
+
+async def test_a_writer_that_was_cancelled_takes_no_turn(now):
+    writers = Writers(now, 3)
+    gone, *others = [await waiting(writers.write(number)) for number in range(3)]
+    gone.cancel()
+    await asyncio.sleep(0)
+    assert await writers.next() == [1] * 5
+    for task in others:
+        task.cancel()
 
 
 @pytest.mark.parametrize("trouble", ["pause_writing", "connection_lost"])
-def test_trouble_must_wait_whatever_the_slice(transport, trouble):
-    flow = FlowControl(transport, slice_seconds=1e9)
-    flow.begin_turn(monotonic())
+async def test_trouble_must_wait_whatever_the_slice(flow, trouble):
+    await flow
     getattr(flow, trouble)()
     assert flow.must_wait
 
@@ -215,13 +300,6 @@ def test_stop_ends_the_handler():
 
 
 # Waking at once
-
-
-async def waiting(coroutine):
-    """A task that has come to where it waits."""
-    task = asyncio.create_task(coroutine)
-    await asyncio.sleep(0)
-    return task
 
 
 async def test_a_task_goes_on_before_the_call_that_wakes_it_returns():

@@ -10,12 +10,13 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from time import monotonic
 from typing import Any
 from urllib.parse import quote
+from weakref import WeakKeyDictionary
 
 from sanicish.asgi.exchange import AsgiExchange
 from sanicish.config import Config
 from sanicish.exceptions import RequestAborted, ResponseError
 from sanicish.exchange import ConnInfo, Handler, Outcome, RequestHead
-from sanicish.flow import HOLD_BODY, FlowControl
+from sanicish.flow import HOLD_BODY, FlowControl, Turn
 from sanicish.log import error_logger
 from sanicish.streams import EMPTY, RequestStream
 
@@ -26,6 +27,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _READING_GRACE = 1.0  # seconds for a handler whose client is gone to take the next piece of what came before
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, Turn] = WeakKeyDictionary()  # of the loops that serve
 _OUTCOMES = {"disconnect": Outcome.DISCONNECT, "timeout": Outcome.TIMEOUT, "shutdown": Outcome.SHUTDOWN}
 
 
@@ -39,7 +41,11 @@ class Carrier:
         self._send = send
         self._news = asyncio.Event()  # something is to be sent, or the handler has ended
         self._reading: asyncio.Event | None = None  # to be set when no more is unread than should be
-        self._flow = FlowControl(self, config["FAIRNESS_SLICE"])
+        loop = asyncio.get_running_loop()
+        turn = _turns.get(loop)
+        if turn is None:
+            turn = _turns[loop] = Turn(loop.call_soon, config["FAIRNESS_SLICE"])
+        self._flow = FlowControl(self, turn)
         self._task: asyncio.Task[None] | None = None
         self._reader: asyncio.Task[None] | None = None
         head = _head(scope)
@@ -92,7 +98,6 @@ class Carrier:
     async def _answer(self) -> None:
         exchange = self.exchange
         exchange.began = monotonic()
-        self._flow.begin_turn(exchange.began)
         try:
             await self._handler(exchange)
             if exchange.outcome is None:

@@ -146,7 +146,7 @@ class AsgiExchange(Exchange):
         else:
             self._push = True
         self._wake()
-        return flow if flow.paused or monotonic() > flow.turn_ends else READY
+        return flow if flow.paused or monotonic() > flow.turn.ends else READY
 
     def flush(self) -> Awaitable[None]:
         if not self._open and self.outcome is None:

@@ -119,7 +119,6 @@ class Http1Exchange(Exchange):
         if self.trailers and framing.trails and "trailer" not in (headers or ()):
             field += b"Trailer: %b\r\n" % ", ".join(self.trailers).encode("latin-1")  # RFC 9110 6.6.2
         self._out = [self._head(status, headers, content_type, field, framing.closes, False)]
-        self._flow.begin_turn(self.began)
         self._framing = framing
         self.streamed = True
         self.left = monotonic()  # or soon: it is held until there is data
@@ -173,7 +172,7 @@ class Http1Exchange(Exchange):
         if not self._scheduled and self._out:
             self._scheduled = True
             self._line.call_soon(self._push_scheduled)
-        if flow.paused or monotonic() > flow.turn_ends:
+        if flow.paused or monotonic() > flow.turn.ends:
             return flow
         return READY
 

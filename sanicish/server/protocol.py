@@ -54,7 +54,6 @@ class Host(Protocol):
     turn: Turn
     heads: dict[bytes, RequestHead]
     high_water: int
-    slice_seconds: float
     access_log: bool
     id_field: bytes | None  # in which clients say what they call a request
 
@@ -125,7 +124,7 @@ class HttpProtocol(asyncio.Protocol):
         if self.names is not None:
             self.conn.peername = self.names[0] or self.conn.peername
             self.conn.sockname = self.names[1] or self.conn.sockname
-        self.flow = FlowControl(transport, host.slice_seconds)
+        self.flow = FlowControl(transport, host.turn)
         self.send_file = self._send_file if can_send_files(transport) else None
         self.connection = Http1Connection(transport, self.flow, host.limits, self, host.clocks.keep_alive != 0)
         host.opened(self)

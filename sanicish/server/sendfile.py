@@ -77,7 +77,12 @@ async def send_file(
 
 async def _writable(loop: asyncio.AbstractEventLoop, sock: int, flow: FlowControl) -> None:
     """Wait until the socket takes more; clocks see a writer that waits."""
-    loop.add_writer(sock, flow.resume_writing)
+
+    def ready() -> None:
+        loop.remove_writer(sock)  # it stays ready until the turn of this writer
+        flow.resume_writing()
+
+    loop.add_writer(sock, ready)
     flow.pause_writing()
     flow.blocked = True
     try:

@@ -72,10 +72,9 @@ class Server:
         self.limits = config.limits()
         self.clocks = config.clocks()
         self.date = DateField()
-        self.turn = Turn(self.loop.call_soon)
+        self.turn = Turn(self.loop.call_soon, config["FAIRNESS_SLICE"])
         self.heads: dict[bytes, RequestHead] = {}
         self.high_water: int = config["RESPONSE_BUFFER_SIZE"]
-        self.slice_seconds: float = config["FAIRNESS_SLICE"]
         self.access_log: bool = config["ACCESS_LOG"] if access_log is None else access_log
         self.id_field = config.id_field
         self.ready = False  # all listeners of the start are done

@@ -38,7 +38,7 @@ class Shell:
         self.started = []
         self.refusals = []
         self.transport = transport or MemoryTransport()
-        self.flow = FlowControl(self.transport)
+        self.flow = FlowControl(self.transport, self.turn)
         self.connect(limits, **options)
 
     def connect(self, limits=LIMITS, **options):

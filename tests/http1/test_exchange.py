@@ -13,7 +13,7 @@ from sanicish.exceptions import (
     WriteBufferFull,
 )
 from sanicish.exchange import ConnInfo, Outcome, RequestHead
-from sanicish.flow import FlowControl
+from sanicish.flow import FlowControl, Turn
 from sanicish.headers import Headers
 from sanicish.http1.exchange import Http1Exchange
 from sanicish.streams import EMPTY, RequestStream
@@ -28,14 +28,13 @@ class Line:
     """The connection of an exchange, without the connection."""
 
     def __init__(self, transport, keep=True):
+        self.soon = []
         self.transport = transport
-        self.flow = transport.protocol = FlowControl(transport, 1e9)
-        self.flow.begin_turn(0.0)
+        self.flow = transport.protocol = FlowControl(transport, Turn(self.call_soon, 1e9))
         self.unsent_limit = 1000
         self.keep = keep
         self.send_file = None
         self.stopping = False
-        self.soon = []
         self.resets = 0
 
     def call_soon(self, function):
@@ -277,15 +276,15 @@ def test_a_write_need_not_wait_while_there_is_room(exchange):
     assert done(exchange.write(b"a"))
 
 
-def test_a_write_waits_while_the_transport_is_full(exchange, line):
+async def test_a_write_waits_while_the_transport_is_full(exchange, line):
     start(exchange)
     line.flow.pause_writing()
     assert not done(exchange.write(b"a"))
 
 
-def test_a_write_gives_way_when_its_slice_is_over(exchange, line):
+async def test_a_write_gives_way_when_its_slice_is_over(exchange, line):
     start(exchange)
-    line.flow.turn_ends = 0
+    line.flow.turn.ends = 1e-9
     assert not done(exchange.write(b"a"))
 
 
@@ -366,7 +365,7 @@ def test_the_end_leaves_with_what_was_written_in_one_write(exchange, transport):
     assert transport.writes == 1
 
 
-def test_the_end_waits_for_a_slow_client(exchange, line):
+async def test_the_end_waits_for_a_slow_client(exchange, line):
     start(exchange)
     line.flow.pause_writing()
     assert not done(exchange.finish())

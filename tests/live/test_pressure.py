@@ -1,11 +1,14 @@
 """A server as a process of its own, under pressure that tests in one process cannot make."""
 
+import contextlib
 import os
 import resource
+import select
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -36,6 +39,13 @@ async def clock(request):
     response = stream(write)
     response.on_complete(lambda outcome: print(outcome, flush=True))
     return response
+
+@app.get("/greedy")
+async def greedy(request):
+    async def write(response):
+        while True:
+            await response.write("x" * 100)
+    return stream(write)
 
 @app.after_server_start
 async def tell(app):
@@ -166,6 +176,32 @@ def test_a_second_signal_does_not_wait_for_streams(live):
         assert server.process.stdout.read().endswith("\nshut down\n")
         log = server.process.stderr.read()
         assert "never retrieved" not in log and "destroyed" not in log
+
+
+@pytest.mark.parametrize("uvloop", [True, False], ids=["uvloop", "asyncio"])
+def test_greedy_streams_keep_nobody_waiting(live, uvloop):
+    server = live(USE_UVLOOP=uvloop)
+    done = threading.Event()
+
+    def take(socks):
+        while not done.is_set():
+            for sock in select.select(socks, [], [], 0.1)[0]:
+                sock.recv(1_000_000)
+
+    with contextlib.ExitStack() as stack:
+        socks = [stack.enter_context(server.connect()) for _ in range(100)]
+        for sock in socks:
+            sock.sendall(GET.replace(b"/ ", b"/greedy "))
+        taker = threading.Thread(target=take, args=(socks,))
+        taker.start()
+        try:
+            began = time.monotonic()
+            for _ in range(20):
+                assert newcomer(server)
+            assert time.monotonic() - began < 5
+        finally:
+            done.set()
+            taker.join()
 
 
 def test_two_hundred_stalled_readers_cost_a_bounded_amount(live):

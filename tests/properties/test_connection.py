@@ -58,7 +58,6 @@ class Host:
     cleanup_seconds = 5.0
     access_log = False
     high_water = 65_536
-    slice_seconds = 1e9
 
     def __init__(self, behaviours):
         config = Config(
@@ -66,7 +65,7 @@ class Host:
         )
         self.loop = HandTurnedLoop()
         self.create_task = self.loop.create_task
-        self.turn = Turn(self.loop.call_soon)
+        self.turn = Turn(self.loop.call_soon, 1e9)
         self.limits, self.clocks, self.date = config.limits(), config.clocks(), DateField()
         self.heads = {}
         self.behaviours = behaviours

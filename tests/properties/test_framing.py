@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from sanicish.exceptions import ContentLengthMismatch
 from sanicish.exchange import ConnInfo, RequestHead
-from sanicish.flow import FlowControl
+from sanicish.flow import FlowControl, Turn
 from sanicish.headers import Headers
 from sanicish.http1.exchange import Http1Exchange
 from sanicish.streams import EMPTY
@@ -29,9 +29,8 @@ class Line:
 
     def __init__(self):
         self.transport = MemoryTransport()
-        self.flow = FlowControl(self.transport, 1e9)
-        self.flow.begin_turn(0.0)
         self.soon = []
+        self.flow = FlowControl(self.transport, Turn(self.call_soon, 1e9))
 
     def call_soon(self, function):
         self.soon.append(function)

@@ -40,7 +40,7 @@ class Transport(MemoryTransport):
 class Host:
     """What connections share, without a server; and one client."""
 
-    def __init__(self, handler, room=None, access_log=False, **settings):
+    def __init__(self, handler, room=None, access_log=False, slice_seconds=1e9, **settings):
         self.loop = HandTurnedLoop()
         self.create_task = self.loop.create_task
         config = Config(settings, load_env=False)
@@ -48,10 +48,9 @@ class Host:
         self.limits = config.limits()
         self.clocks = config.clocks()
         self.date = DateField()
-        self.turn = Turn(self.loop.call_soon)
+        self.turn = Turn(self.loop.call_soon, slice_seconds)
         self.heads = {}
         self.high_water = config["RESPONSE_BUFFER_SIZE"]
-        self.slice_seconds = 1e9
         self.cleanup_seconds = config["STREAM_CLEANUP_TIMEOUT"]
         self.access_log = access_log
         self.id_field = b"x-request-id"
@@ -723,8 +722,7 @@ async def test_nothing_is_written_after_an_abort():
             exchange.write(b"late")
             raise
 
-    host = Host(Handler(do), room=0)
-    host.slice_seconds = 0
+    host = Host(Handler(do), room=0, slice_seconds=0)
     await host.send(GET)
     host.protocol.abort()
     await settle()
