@@ -406,7 +406,9 @@ class Http1Connection:
         waited for."""
         self._reading = CLOSED
         self._unread = b""
-        if not linger or self.peer_ended or self.flow.lost or self.transport.is_closing():
+        if self.transport.is_closing():  # asyncio's TLS can neither be asked nor aborted after a second close()
+            return
+        if not linger or self.peer_ended or self.flow.lost:
             self.transport.close()
             return
         self._lingering = True

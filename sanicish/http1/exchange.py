@@ -260,7 +260,8 @@ class Http1Exchange(Exchange):
                 self._line.reset()  # only a reset shows that a body which ends with the connection was cut
             else:
                 self._push()
-                self._transport.close()
+                if not self._transport.is_closing():  # see Http1Connection._close
+                    self._transport.close()
         self._out.clear()
         self._end(outcome)
 

@@ -133,7 +133,10 @@ class HttpProtocol(asyncio.Protocol):
         self.connection.receive(data)
 
     def eof_received(self) -> bool:
-        if not self.connection.eof() or self.conn.ssl:  # TLS has no half-close
+        if not self.connection.eof():
+            return False
+        if self.conn.ssl:  # both loops close then: their TLS has no half-close
+            self._client_left()
             return False
         self._peer_ended()
         return not self._transport.is_closing()
@@ -320,7 +323,7 @@ class HttpProtocol(asyncio.Protocol):
     def _is_still_there(self, exchange: Http1Exchange, started: bool, sent: int) -> None:
         if exchange is not self.connection.exchange or exchange.outcome is not None or exchange.half_close:
             return
-        if (exchange.started, exchange.bytes_sent) == (started, sent) and not self._transport.get_write_buffer_size():
+        if (exchange.started, exchange.bytes_sent) == (started, sent) and not self.connection.unsent:
             self._client_left()
 
     def _left_unread(self) -> bool:
