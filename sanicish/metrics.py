@@ -1,17 +1,18 @@
 """Counters, gauges and histograms of an application for Prometheus, right across workers; the extra ``metrics``.
 
 Workers count into files of ``prometheus_client``'s multiprocess mode, whichever is asked adds them up. What the dead
-have counted is kept in one file for each type, so that no sum goes down and no file is left for good.
+have counted is kept in one file of ours, so that no sum goes down and no file is left for good.
 """
 
 import asyncio
 import fcntl
+import json
 import os
 import re
 import shutil
 import struct
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -32,10 +33,11 @@ from sanicish.response import HTTPResponse
 from sanicish.server import AsyncioServer
 
 try:
-    from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+    from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, Metric
     from prometheus_client.exposition import choose_encoder
-    from prometheus_client.mmap_dict import MmapedDict
     from prometheus_client.multiprocess import MultiProcessCollector
+    from prometheus_client.registry import Collector
+    from prometheus_client.samples import Sample
 except ModuleNotFoundError as error:
     raise ImportError("metrics need prometheus-client: pip install 'sanicish[metrics]'") from error
 
@@ -44,6 +46,7 @@ __all__ = ["metrics"]
 _VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 _FOLDER = os.environ.get(_VARIABLE)  # of a worker; prometheus_client has looked when it was loaded, and only then
 
+_DEAD = "dead.json"  # what the dead have counted, in the folder of the workers
 _SECONDS = 1.0  # between two looks at what is open, of a worker whom nobody asks
 
 # A stream may take hours, and so may its rows before the first.
@@ -258,9 +261,12 @@ class _Folder:
 def _sum(folder: Path, encode: Callable[[Any], bytes]) -> bytes:
     """The metrics of all workers, living and dead."""
     registry = CollectorRegistry()
-    MultiProcessCollector(registry, str(folder))  # type: ignore[no-untyped-call]
     with _locked(folder):
         _tidy_locked(folder)
+        files = [str(file) for file in folder.glob("*.db") if _has_begun(file)]
+        counted = _Counted(_read(files))
+        counted.add(_read_dead(folder))
+        registry.register(counted)
         return encode(registry)
 
 
@@ -278,26 +284,102 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _tidy_locked(folder: Path) -> None:
-    """Add what dead workers have counted to one file for each type; what they had open is no more."""
+    """Add what dead workers have counted to one file; what they had open is no more."""
+    dead, done = _Counted(_read_dead(folder)), []
     for file in folder.glob("*.db"):
         found = re.fullmatch(r"(counter|histogram|summary|gauge_live[a-z]*)_(\d+)\.db", file.name)
         if found is None or _is_alive(int(found[2])):
             continue
-        if not found[1].startswith("gauge"):
+        if not found[1].startswith("gauge") and _has_begun(file):
             try:
-                _add_up(file, folder / f"{found[1]}_dead.db")
-            except (struct.error, RuntimeError) as error:  # it was killed while it made the file
+                dead.add(_read([str(file)]))
+            except (struct.error, RuntimeError) as error:  # its disk was full, for example
                 logger.warning("what a worker has counted in %s cannot be read: %s", file.name, error)
-        file.unlink()
+        done.append(file)
+    if done:
+        dead.write(folder / _DEAD)
+        for file in done:
+            file.unlink(missing_ok=True)
 
 
-def _add_up(file: Path, total: Path) -> None:
-    sums = MmapedDict(str(total))  # type: ignore[no-untyped-call]
+def _has_begun(file: Path) -> bool:
+    """Whether a worker has written to its file; between making it and that, prometheus_client cannot read it."""
     try:
-        for key, value, _, _ in MmapedDict.read_all_values_from_file(str(file)):  # type: ignore[no-untyped-call]
-            sums.write_value(key, sums.read_value(key)[0] + value, 0.0)  # type: ignore[no-untyped-call]
-    finally:
-        sums.close()  # type: ignore[no-untyped-call]
+        return file.stat().st_size > 0
+    except FileNotFoundError:
+        return False
+
+
+def _read(files: list[str]) -> Iterable[Metric]:
+    """What is counted in the files of workers; histograms are not accumulated."""
+    found: Iterable[Metric] = MultiProcessCollector.merge(files, accumulate=False)  # type: ignore[no-untyped-call]
+    return found
+
+
+def _read_dead(folder: Path) -> Iterator[Metric]:
+    """What dead workers have counted."""
+    with suppress(FileNotFoundError):
+        for name, help, type, samples in json.loads((folder / _DEAD).read_bytes()):
+            metric = Metric(name, help, type)
+            metric.samples = [Sample(sample, dict(labels), value) for sample, labels, value in samples]
+            yield metric
+
+
+Labels = tuple[tuple[str, str], ...]
+
+
+class _Counted(Collector):
+    """Metrics of several processes, added up; their histograms are accumulated when they are collected."""
+
+    def __init__(self, metrics: Iterable[Metric]) -> None:
+        self._metrics: dict[str, Metric] = {}
+        self._values: dict[str, dict[tuple[str, Labels], float]] = {}
+        self.add(metrics)
+
+    def add(self, metrics: Iterable[Metric]) -> None:
+        """Add metrics whose histograms are not accumulated."""
+        for metric in metrics:
+            self._metrics.setdefault(metric.name, metric)
+            values = self._values.setdefault(metric.name, {})
+            for sample in metric.samples:
+                key = sample.name, tuple(sorted(sample.labels.items()))
+                values[key] = values.get(key, 0.0) + sample.value
+
+    def write(self, path: Path) -> None:
+        """Keep them in a file, whole or not at all."""
+        told = [
+            (name, metric.documentation, metric.type, [(*key, value) for key, value in self._values[name].items()])
+            for name, metric in self._metrics.items()
+        ]
+        fresh = path.with_suffix(".new")
+        fresh.write_text(json.dumps(told))
+        fresh.replace(path)
+
+    def collect(self) -> Iterator[Metric]:
+        """Each metric, its samples side by side that have the same labels."""
+        for name, found in self._metrics.items():
+            groups: dict[Labels, list[Sample]] = {}
+            for (sample, labels), value in self._values[name].items():
+                rest = tuple(label for label in labels if label[0] != "le") if found.type == "histogram" else labels
+                groups.setdefault(rest, []).append(Sample(sample, dict(labels), value))
+            metric = Metric(name, found.documentation, found.type)
+            for samples in groups.values():
+                metric.samples += _accumulated(name, samples) if found.type == "histogram" else samples
+            yield metric
+
+
+def _accumulated(name: str, samples: list[Sample]) -> Iterator[Sample]:
+    """The samples of one histogram, where each bucket also counts what is in the smaller ones."""
+    count, others = 0.0, []
+    for sample in sorted(samples, key=lambda sample: float(sample.labels.get("le", "inf"))):
+        if sample.name == f"{name}_bucket":
+            count += sample.value
+            yield sample._replace(value=count)
+        else:
+            others.append(sample)
+    labels = {label: value for label, value in samples[0].labels.items() if label != "le"}
+    yield Sample(f"{name}_count", labels, count)
+    yield from others
 
 
 def _is_alive(pid: int) -> bool:

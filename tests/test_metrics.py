@@ -1,14 +1,14 @@
 """Metrics: what is counted, and how it is told."""
 
 import asyncio
-import math
 import os
 
 import pytest
-from prometheus_client import CollectorRegistry, Counter
-from prometheus_client.mmap_dict import MmapedDict
+from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as encode_openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.values import MultiProcessValue
 
 from sanicish import metrics as room
 from sanicish import stream, text
@@ -202,46 +202,94 @@ async def test_the_server_on_a_port_of_its_own_stops_with_the_other(app, registr
 # Files of workers
 
 DEAD = 2**22 + 1  # no process has such an id
+_kept = []  # for the files of a value are never closed
 
 
-def count(folder, name, values):
-    file = MmapedDict(str(folder / name))
-    for key, value in values.items():
-        file.write_value(key, value, 0.0)
-    file.close()
+@pytest.fixture
+def count(tmp_path, monkeypatch):
+    """Count as a worker of that id does."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    made = {}
+
+    def count(pid, type, value, suffix=None, **labels):
+        if pid not in made:
+            made[pid] = MultiProcessValue(lambda: pid)
+            _kept.append(made[pid])
+        if suffix is None:
+            suffix = {"counter": "_total", "histogram": "_bucket"}.get(type, "")
+        names, values = tuple(labels), tuple(labels.values())
+        made[pid](type, f"own_{type}", f"own_{type}{suffix}", names, values, "Own.", "livesum").inc(value)
+
+    return count
 
 
-def counted(file):
-    return {key: value for key, value, _, _ in MmapedDict.read_all_values_from_file(str(file))}
+def told_of(folder):
+    return read(room._sum(folder, generate_latest).decode())
 
 
-def test_what_the_dead_have_counted_is_kept_in_one_file(tmp_path):
-    count(tmp_path, f"counter_{DEAD}.db", {"a": 1, "b": 2})
-    count(tmp_path, f"counter_{DEAD + 1}.db", {"b": 3})
+def test_what_the_dead_have_counted_is_kept_in_one_file(tmp_path, count):
+    count(DEAD, "counter", 1, kind="a")
+    count(DEAD, "counter", 2, kind="b")
+    count(DEAD + 1, "counter", 3, kind="b")
     room._tidy(tmp_path)
-    assert [file.name for file in tmp_path.glob("*.db")] == ["counter_dead.db"]
-    count(tmp_path, f"counter_{DEAD}.db", {"a": 10})
-    room._tidy(tmp_path)
-    assert counted(tmp_path / "counter_dead.db") == {"a": 11, "b": 5}
+    assert {file.name for file in tmp_path.iterdir()} == {"dead.json", "lock"}
+    count(DEAD + 2, "counter", 10, kind="a")
+    count(os.getpid(), "counter", 100, kind="a")
+    told = told_of(tmp_path)
+    assert (told["own_counter_total", (("kind", "a"),)], told["own_counter_total", (("kind", "b"),)]) == (111, 5)
+    assert {file.name for file in tmp_path.glob("*.db")} == {f"counter_{os.getpid()}.db"}
 
 
-def test_what_the_dead_had_open_is_forgotten(tmp_path):
-    count(tmp_path, f"gauge_livesum_{DEAD}.db", {"a": 1})
+def test_histograms_of_the_living_and_the_dead_are_one(tmp_path, count):
+    for pid in (DEAD, DEAD + 1, os.getpid()):
+        for le, value in (("+Inf", 1), ("0.5", 2), ("10.0", 4)):
+            count(pid, "histogram", value, path="a", le=le)
+            count(pid, "histogram", 1, path="b", le=le)
+        for path in "ab":
+            count(pid, "histogram", 1.5, "_sum", path=path)
+    page = room._sum(tmp_path, encode_openmetrics).decode()
+    (family,) = read_openmetrics(page)  # which wants the samples of one histogram side by side
+    told = {(one.name, one.labels.get("path"), one.labels.get("le")): one.value for one in family.samples}
+    assert [told["own_histogram_bucket", "a", le] for le in ("0.5", "10.0", "+Inf")] == [6, 18, 21]
+    assert [told["own_histogram_count", path, None] for path in "ab"] == [21, 9]
+    assert [told["own_histogram_sum", path, None] for path in "ab"] == [4.5, 4.5]
+
+
+def test_what_the_dead_had_open_is_forgotten(tmp_path, count):
+    count(DEAD, "gauge", 1)
+    count(os.getpid(), "gauge", 5)
+    assert told_of(tmp_path) == {("own_gauge", ()): 5}
+
+
+def test_a_file_that_a_worker_has_just_made_holds_nobody_up(tmp_path, count):
+    count(os.getpid(), "counter", 2)
+    (tmp_path / f"histogram_{os.getpid()}.db").touch()
+    (tmp_path / f"gauge_livesum_{os.getpid()}.db").touch()
+    assert told_of(tmp_path) == {("own_counter_total", ()): 2}
+
+
+def test_a_file_that_was_not_finished_holds_nobody_up(tmp_path, count, caplog):
+    (tmp_path / f"counter_{DEAD}.db").touch()
+    (tmp_path / f"counter_{DEAD + 1}.db").write_bytes(b"\xff\0\0\0\0\0\0\0\xff\0\0\0")
+    count(DEAD, "histogram", 1, le="+Inf")
     room._tidy(tmp_path)
     assert list(tmp_path.glob("*.db")) == []
+    assert told_of(tmp_path)["own_histogram_count", ()] == 1
+    (record,) = caplog.records
+    assert f"counter_{DEAD + 1}.db cannot be read" in record.getMessage()
 
 
-def test_a_file_that_was_not_finished_holds_nobody_up(tmp_path):
-    (tmp_path / f"counter_{DEAD}.db").touch()
-    count(tmp_path, f"histogram_{DEAD}.db", {"a": 1})
+def test_files_of_the_living_and_gauges_of_others_are_left_alone(tmp_path, count):
+    count(os.getpid(), "counter", 1)
+    (tmp_path / f"gauge_max_{DEAD}.db").touch()
+    before = {file.name for file in tmp_path.glob("*.db")}
     room._tidy(tmp_path)
-    assert counted(tmp_path / "histogram_dead.db") == {"a": 1}
-    assert not (tmp_path / f"counter_{DEAD}.db").exists()
+    assert {file.name for file in tmp_path.glob("*.db")} == before
 
 
-def test_files_of_the_living_and_gauges_of_others_are_left_alone(tmp_path):
-    names = {f"counter_{os.getpid()}.db", f"histogram_{os.getpid()}.db", f"gauge_max_{DEAD}.db"}
-    for name in names:
-        count(tmp_path, name, {"a": math.pi})
-    room._tidy(tmp_path)
-    assert {file.name for file in tmp_path.glob("*.db")} == names
+def test_log_lines_that_were_dropped_are_counted(monkeypatch, registry):
+    instruments = room._Instruments(registry)
+    for dropped in (3, 3, 5):
+        monkeypatch.setattr(room, "dropped_lines", lambda dropped=dropped: dropped)
+        instruments.count_log_lines()
+    assert read(generate_latest(registry).decode())["sanicish_dropped_log_lines_total", ()] == 5
