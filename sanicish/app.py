@@ -30,7 +30,7 @@ from sanicish.registry import Registry
 from sanicish.request import Request, current_id
 from sanicish.router import Route, Router
 from sanicish.server import AsyncioServer, HttpProtocol
-from sanicish.server.running import Serving, directories, worker_count
+from sanicish.server.running import Serving, directories, listening, worker_count
 from sanicish.server.serve import new_loop
 from sanicish.signals import SERVER_SIGNALS, Signals
 from sanicish.static import static_routes
@@ -374,13 +374,14 @@ class Sanic(Registry):
         """Serve until SIGINT, SIGTERM or ``stop()``; by default on 127.0.0.1, port 8000.
 
         With more than one of ``workers`` (``"auto"``: one for each processor), or with ``max_requests``, this process
-        supervises others that run its command again, on one listening socket: the dead are started again, and SIGHUP
-        replaces them one by one. ``max_requests`` is how many one worker answers before it is replaced. With
-        ``auto_reload`` they are replaced whenever a Python file below this directory changes, with ``reload_dir`` any
-        file of that directory, or of several; the extra ``reload``.
+        supervises others on one listening socket: the dead are started again, and SIGHUP replaces them one by one.
+        They import the application by name or, where that is not the whole of it, run the command of this process
+        again; in a worker ``run`` never returns. ``max_requests`` is how many one worker answers before it is replaced.
+        With ``auto_reload`` they are replaced whenever a Python file below this directory changes, with ``reload_dir``
+        any file of that directory, or of several; the extra ``reload``.
 
-        Raises ``OSError`` when the address cannot be had, ``SystemExit`` when no worker starts,
-        ``InvalidSetting`` for a setting that is no number where one is needed. In a thread that is
+        Raises ``OSError`` when the address cannot be had, ``SystemExit`` when no worker starts, ``NoWorkers`` where the
+        command cannot be run again, as in a test, and ``InvalidSetting`` for a setting of no use. In a thread that is
         not the main one ``register_sys_signals=False`` is needed.
         """
         self.config.check()
@@ -395,14 +396,16 @@ class Sanic(Registry):
             logger.warning("run() no longer takes stop_event and log_config: call stop(), and Sanic(log_config=...)")
         if max_requests is not None:
             self.config.MAX_REQUESTS = max_requests
+        if access_log is not None:
+            self.config.ACCESS_LOG = access_log
         self._serving.run(
-            _listen(host, port, unix, sock, ssl, backlog, protocol),
+            listening(host, port, unix, sock, ssl, backlog, protocol),
             workers=worker_count(workers),
             single_process=single_process,
             reload=directories(auto_reload, reload_dir, self.config),
             register_sys_signals=register_sys_signals,
-            access_log=access_log,
             motd=motd,
+            again={"debug": debug, "access_log": access_log, "max_requests": max_requests, "log_config": log_config},
         )
 
     go_fast = run
@@ -451,19 +454,7 @@ class Sanic(Registry):
         """
         self.config.check()
         self._debug(debug)
-        listen = _listen(host, port, unix, sock, ssl, backlog, protocol)
-        return await self._serving.create(listen, access_log, asyncio_server_kwargs)
-
-
-def _listen(
-    host: str | None,
-    port: int | None,
-    unix: str | None,
-    sock: Any,
-    ssl: Any,
-    backlog: int,
-    protocol: type[HttpProtocol] | None,
-) -> dict[str, Any]:
-    """Where to listen, and how, as the server takes it."""
-    own = {} if protocol is None else {"protocol": protocol}
-    return {"host": host, "port": port, "unix": unix, "sock": sock, "ssl": ssl, "backlog": backlog, **own}
+        if access_log is not None:
+            self.config.ACCESS_LOG = access_log
+        listen = listening(host, port, unix, sock, ssl, backlog, protocol)
+        return await self._serving.create(listen, asyncio_server_kwargs)

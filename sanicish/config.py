@@ -57,6 +57,7 @@ DEFAULTS: dict[str, Any] = {
     "REUSE_PORT": False,  # whether other processes may listen on the same port; some connections are lost at a restart
     # processes
     "START_TIMEOUT": 120,  # until a worker is ready; then it is killed
+    "WORKER_TIMEOUT": 60,  # without a sign of life from its event loop, then a worker is replaced; off in debug mode
     "MAX_REQUESTS": None,  # after which a worker is replaced
     "MAX_MEMORY": None,  # bytes above which a worker is replaced
     # probes

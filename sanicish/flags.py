@@ -116,6 +116,7 @@ RESTARTS = [
     Flag("--max-requests --limit-max-requests", "MAX_REQUESTS", count, "N", "replace a worker after so many"),
     Flag("--max-memory", "MAX_MEMORY", size, "SIZE", "replace a worker that holds more"),
     Flag("--timeout-start", "START_TIMEOUT", seconds, "SECONDS", "until a worker is ready"),
+    Flag("--timeout-worker", "WORKER_TIMEOUT", seconds, "SECONDS", "replace a worker whose loop hangs for so long"),
     Flag(
         "--timeout-graceful-shutdown --graceful-timeout",
         "GRACEFUL_SHUTDOWN_TIMEOUT",

@@ -121,6 +121,17 @@ async def test_serving_for_ever_ends_when_the_application_is_stopped(app):
     assert not server.is_serving()
 
 
+@pytest.mark.parametrize("said", [True, False])
+async def test_the_access_log_that_is_asked_for_is_the_setting(app, said):
+    app.config.ACCESS_LOG = not said
+    await close(await app.create_server(port=0, access_log=said))
+    assert app.config.ACCESS_LOG is said
+    app.config.ACCESS_LOG = not said
+    app.after_server_start(lambda app: app.stop())
+    await asyncio.to_thread(app.run, port=0, access_log=said, register_sys_signals=False, motd=False)
+    assert app.config.ACCESS_LOG is said
+
+
 async def test_server_is_a_context(app):
     async with await app.create_server(port=0, asyncio_server_kwargs={"start_serving": False}) as server:
         assert server.is_serving()
@@ -487,13 +498,3 @@ def test_loop_is_uvloop_unless_the_settings_say_otherwise(app, uvloop):
 
     app.go_fast(port=0, register_sys_signals=False)
     assert seen == [uvloop]
-
-
-def test_main_process_that_cannot_start_leaves_no_socket_behind(app, tmp_path):
-    @app.main_process_start
-    async def fail(app):
-        raise ValueError("no")
-
-    with pytest.raises(ValueError):
-        app.run(unix=str(tmp_path / "s"), workers=2)
-    assert os.listdir(tmp_path) == []

@@ -448,3 +448,11 @@ def test_handler_may_work_on_after_its_answer(app):
 
     assert app.test_client.get("/")[1].text == "answer"
     assert finished == [True]
+
+
+async def test_the_settings_of_the_application_stay_as_they_are(app):
+    app.get("/")(lambda request: text(""))
+    async with app.test_client() as client:
+        await client.get("/")
+    await asyncio.to_thread(app.test_client.get, "/", server_kwargs={"access_log": False})
+    assert app.config.ACCESS_LOG is True

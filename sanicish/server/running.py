@@ -5,8 +5,11 @@ It knows nothing of what the application answers.
 
 import importlib
 import os
+import pickle
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from math import inf
 from typing import Any, Protocol
 
@@ -15,12 +18,19 @@ from sanicish.exchange import Exchange
 from sanicish.log import logger
 from sanicish.log_queue import flush as flush_log
 from sanicish.server.embedded import AsyncioServer
-from sanicish.server.serve import Server, serve
+from sanicish.server.launch import Launch, NoWorkers, Plan, outline
+from sanicish.server.link import Link
+from sanicish.server.process import serve
+from sanicish.server.protocol import HttpProtocol
+from sanicish.server.serve import Server
 from sanicish.server.sockets import Listening
-from sanicish.server.supervisor import Link, supervise
+from sanicish.server.supervisor import Limits, supervise
 from sanicish.server.systemd import notify, passed_sockets
 
-__all__ = ["MissingExtra", "Serving", "directories", "worker_count"]
+__all__ = ["MissingExtra", "NoWorkers", "Serving", "directories", "listening", "worker_count"]
+
+
+_OF_WORKERS = ("ssl", "backlog", "protocol")  # what a worker has to know of how to listen
 
 
 class MissingExtra(ImportError):
@@ -32,6 +42,7 @@ class Served(Protocol):
 
     name: str
     config: Config
+    debug: bool
 
     async def handle(self, exchange: Exchange, /) -> None: ...
 
@@ -50,6 +61,7 @@ class Serving:
         self.server: Server | None = None
         self._ask_to_stop: Callable[[], None] = _nobody
         self._stop_asked = False  # before there was a server to be told
+        self._supervising = False  # workers serve, and this process does not
 
     @property
     def url(self) -> str:
@@ -64,49 +76,101 @@ class Serving:
         single_process: bool,
         reload: Sequence[str] | None,
         register_sys_signals: bool,
-        access_log: bool | None,
         motd: bool,
+        again: Mapping[str, Any],
     ) -> None:
-        """Serve until told to stop: here, or by workers that this process supervises, or as one of them."""
+        """Serve until told to stop: here, or by workers that this process supervises, or as one of them.
+
+        ``again`` are further arguments of ``run`` that a worker needs. In a worker it ends with the process.
+        """
         app = self._app
         motd = motd and app.config.get("MOTD", True)
+        self._forget()
         link = Link.inherited()
-        if link is None and listen["sock"] is None and listen["unix"] is None:
+        if link is not None:
+            self._work(link, listen)
+            raise SystemExit(0)
+        if listen["sock"] is None and listen["unix"] is None:
             listen["sock"] = passed_sockets() or None
         replacing = app.config["MAX_REQUESTS"] or app.config["MAX_MEMORY"] or reload is not None
-        if link is None and (workers > 1 or replacing) and not single_process:
+        if (workers > 1 or replacing) and not single_process:
+            launch = Launch(app, {**again, **{name: listen[name] for name in listen if name in _OF_WORKERS}})
             with nullcontext() if reload is None else _reloading()(reload):
-                _supervise(app, workers, listen, motd, hurried=reload is not None)
+                self._supervise(workers, launch, listen, motd, hurried=reload is not None)
             return
 
         def ready(server: Server) -> None:
-            self.server = server
-            self._ask_to_stop = server.ask_to_stop
-            if link is None and motd:
+            self._serves(server, server.ask_to_stop)
+            if motd:
                 _say(app, server.url, 1)
-            if self._stop_asked:
-                server.ask_to_stop()
 
-        self._forget()
-        if link is not None:  # and this is not the main process
-            listen["sock"] = link.listeners
-            serve(app, listen, access_log=access_log, on_ready=ready, link=link)
-            return
         app.run_in_main_process("main_process_start")
         try:
-            serve(app, listen, register_sys_signals=register_sys_signals, access_log=access_log, on_ready=ready)
+            serve(app, listen, register_sys_signals=register_sys_signals, on_ready=ready)
         finally:
             self._forget()
             app.run_in_main_process("main_process_stop")
 
-    async def create(
-        self, listen: Mapping[str, Any], access_log: bool | None, options: Mapping[str, Any] | None
-    ) -> AsyncioServer:
+    def _serves(self, server: Server, ask_to_stop: Callable[[], None]) -> None:
+        """Connections are accepted; who has asked for the end before gets it now."""
+        self.server = server
+        self._ask_to_stop = ask_to_stop
+        if self._stop_asked:
+            ask_to_stop()
+
+    def _work(self, link: Link, listen: dict[str, Any]) -> None:
+        """Serve as a worker, which is not the main process."""
+        if link.plan:
+            plan: Plan = pickle.loads(link.plan)
+            if plan.outline not in ("", outline(self._app)):
+                link.run_otherwise(plan.command)
+        listen["sock"] = link.listeners
+        serve(self._app, listen, on_ready=lambda server: self._serves(server, link.stop_all), link=link)
+
+    def _supervise(self, count: int, launch: Launch, listen: Mapping[str, Any], motd: bool, *, hurried: bool) -> None:
+        """Listen, and keep so many workers until told to stop.
+
+        Raises ``OSError`` when the address cannot be had, ``SystemExit`` when no worker starts.
+        """
+        app, config = self._app, self._app.config
+        where = (listen[name] for name in ("host", "port", "unix", "sock"))
+        found = Listening.on(
+            *where, backlog=listen["backlog"], mode=config["UNIX_MODE"], reuse_port=config["REUSE_PORT"]
+        )
+
+        def serving() -> None:
+            notify("READY=1")
+            if motd:
+                _say(app, found.url(tls=listen["ssl"] is not None), count)
+
+        # A worker ends by itself within its grace and what handlers may take to end; then it hangs.
+        grace = config["GRACEFUL_SHUTDOWN_TIMEOUT"]
+        patience = inf if grace is None else grace + config["STREAM_CLEANUP_TIMEOUT"] + (config["DRAIN_DELAY"] or 0) + 5
+        # Who edits may also debug, and stops a worker on purpose.
+        timeout = None if hurried or app.debug else config["WORKER_TIMEOUT"]
+        limits = Limits(patience, config["START_TIMEOUT"], timeout or None)
+        try:
+            app.run_in_main_process("main_process_start")
+            self._ask_to_stop = partial(os.kill, os.getpid(), signal.SIGINT)
+            if self._stop_asked:
+                return
+            self._supervising = True
+            code = supervise(found.sockets, count, launch, limits, serving, hurried=hurried)
+        finally:
+            self._supervising = False
+            self._forget()
+            found.close()
+            app.run_in_main_process("main_process_stop")
+            flush_log()
+        if code:
+            raise SystemExit(code)
+
+    async def create(self, listen: Mapping[str, Any], options: Mapping[str, Any] | None) -> AsyncioServer:
         """A server inside the loop that runs now; ``options`` are the loop's, and ``start_serving``."""
         app = self._app
         options = dict(options or {})
         at_once = options.pop("start_serving", True)
-        server = self.server = Server(app, access_log=access_log)
+        server = self.server = Server(app)
 
         async def start() -> None:
             try:
@@ -126,7 +190,9 @@ class Serving:
 
     def stop(self) -> None:
         """Stop gracefully, from any thread, and before it serves."""
-        if self.server is None:
+        if self._supervising:
+            self._ask_to_stop()
+        elif self.server is None:
             self._stop_asked = True
         elif not self.server.loop.is_closed():
             self.server.loop.call_soon_threadsafe(self._ask_to_stop)
@@ -138,36 +204,6 @@ class Serving:
 
 def _nobody() -> None:
     """Stands for who could be asked to stop, as long as there is nobody."""
-
-
-def _supervise(app: Served, count: int, listen: Mapping[str, Any], motd: bool, *, hurried: bool) -> None:
-    """Listen, and keep so many workers until told to stop.
-
-    Raises ``OSError`` when the address cannot be had, ``SystemExit`` when no worker starts.
-    """
-    config = app.config
-    where = (listen[name] for name in ("host", "port", "unix", "sock"))
-    listening = Listening.on(
-        *where, backlog=listen["backlog"], mode=config["UNIX_MODE"], reuse_port=config["REUSE_PORT"]
-    )
-
-    def serving() -> None:
-        notify("READY=1")
-        if motd:
-            _say(app, listening.url(tls=listen["ssl"] is not None), count)
-
-    # A worker ends by itself within its grace and what handlers may take to end; then it hangs.
-    grace = config["GRACEFUL_SHUTDOWN_TIMEOUT"]
-    patience = inf if grace is None else grace + config["STREAM_CLEANUP_TIMEOUT"] + (config["DRAIN_DELAY"] or 0) + 5
-    try:
-        app.run_in_main_process("main_process_start")
-        code = supervise(listening.sockets, count, patience, config["START_TIMEOUT"], serving, hurried=hurried)
-    finally:
-        listening.close()
-        app.run_in_main_process("main_process_stop")
-        flush_log()
-    if code:
-        raise SystemExit(code)
 
 
 def _say(app: Served, url: str, workers: int) -> None:
@@ -190,6 +226,20 @@ def _reloading() -> Callable[[Sequence[str]], AbstractContextManager[None]]:
     except ImportError as error:
         raise MissingExtra(str(error)) from error
     return found
+
+
+def listening(
+    host: str | None,
+    port: int | None,
+    unix: str | None,
+    sock: Any,
+    ssl: Any,
+    backlog: int,
+    protocol: type[HttpProtocol] | None,
+) -> dict[str, Any]:
+    """Where to listen, and how, as the server takes it."""
+    own = {} if protocol is None else {"protocol": protocol}
+    return {"host": host, "port": port, "unix": unix, "sock": sock, "ssl": ssl, "backlog": backlog, **own}
 
 
 def worker_count(workers: int | str) -> int:

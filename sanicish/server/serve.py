@@ -1,9 +1,7 @@
-"""One server from its first connection to the last: signals, the drain and the graceful stop."""
+"""One server from its first connection to the last: its sockets, the drain and the graceful stop."""
 
 import asyncio
-import signal
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from contextlib import suppress
 from functools import partial
 from socket import socket
 from typing import Any, Protocol
@@ -18,21 +16,17 @@ from sanicish.forwarded import is_proxied, parse_forwarded
 from sanicish.headers import Headers
 from sanicish.http1.serialize import DateField
 from sanicish.log import error_logger, logger
-from sanicish.log_queue import flush as flush_log
 from sanicish.server.alpn import negotiate
-from sanicish.server.heap import keep_freed_memory
 from sanicish.server.listener import Listener, Trust
 from sanicish.server.places import Places, with_client_limit
 from sanicish.server.probes import with_probes
 from sanicish.server.protocol import HttpProtocol
 from sanicish.server.shortage import Shortage
 from sanicish.server.sockets import Listening
-from sanicish.server.supervisor import Link
-from sanicish.server.systemd import notify
 from sanicish.server.timeouts import interval
 from sanicish.server.tls import renew_certificate, tls_context
 
-__all__ = ["Application", "Server", "new_loop", "serve"]
+__all__ = ["Application", "Server", "new_loop"]
 
 _SWEEP_SLICE = 500  # connections looked at before others get their turn
 _FIRST_REQUEST = 0.5  # seconds for what a connection that was accepted at the last moment asks
@@ -95,6 +89,7 @@ class Server:
         self._all_closed: asyncio.Future[None] | None = None
         self._ended = asyncio.Event()
         self.asked = asyncio.Event()  # to stop
+        self.interrupted = asyncio.Event()  # and not by the application itself
         self.forced = asyncio.Event()  # to stop without waiting for anything
         self.drain_seconds = 0.0  # to go on accepting once asked
         self.kept_seconds = 0.0  # for one more request on a connection that was to be kept, when it stops
@@ -279,6 +274,11 @@ class Server:
         self.kept_seconds = _ONE_MORE if grace is None else min(_ONE_MORE, grace / 2)
         self.ask_to_stop()
 
+    def interrupt(self, *, drain: bool = False) -> None:
+        """Stop as ``ask_to_stop`` does, and give up a start that is not complete."""
+        self.interrupted.set()
+        self.ask_to_stop(drain=drain)
+
     def ask_to_stop(self, *, drain: bool = False) -> None:
         """Stop gracefully, where ``drain`` asks for it only after ``DRAIN_DELAY``; asked again, at once."""
         if self.asked.is_set():
@@ -359,80 +359,3 @@ class Server:
         finally:
             self._all_closed = None
         return True
-
-
-def serve(
-    app: Application,
-    listen: Mapping[str, Any],
-    *,
-    register_sys_signals: bool = True,
-    access_log: bool | None = None,
-    on_ready: Callable[[Server], None] | None = None,
-    link: Link | None = None,
-) -> None:
-    """Run an application in this process until it is told to stop.
-
-    ``listen`` goes to ``Server.start``; ``on_ready`` is told when connections are accepted. SIGINT and SIGTERM stop
-    gracefully, SIGTERM after ``DRAIN_DELAY``, a second one at once; SIGHUP reads the files of a certificate again.
-    A worker has a ``link`` to its supervisor.
-    """
-    keep_freed_memory()
-    try:
-        with asyncio.Runner(loop_factory=new_loop(app.config)) as runner:
-            runner.run(_serve(app, listen, register_sys_signals, access_log, on_ready, link))
-    finally:
-        flush_log()
-
-
-async def _serve(
-    app: Application,
-    listen: Mapping[str, Any],
-    register_sys_signals: bool,
-    access_log: bool | None,
-    on_ready: Callable[[Server], None] | None,
-    link: Link | None,
-) -> None:
-    server = Server(app, access_log=access_log)
-    if link is not None:
-        link.obey(server)
-    elif register_sys_signals:
-        server.loop.add_signal_handler(signal.SIGINT, server.ask_to_stop)
-        server.loop.add_signal_handler(signal.SIGTERM, partial(server.ask_to_stop, drain=True))
-        if isinstance(listen["ssl"], Mapping):
-            server.loop.add_signal_handler(signal.SIGHUP, server.renew_certificate)
-    try:
-        await app.run_listeners("before_server_start")
-        await server.start(**listen)
-        if on_ready is not None:
-            on_ready(server)
-        await app.run_listeners("after_server_start")
-        server.ready = True
-        if link is not None:
-            link.ready()
-        else:
-            notify("READY=1")
-        await server.asked.wait()
-        if link is None:
-            notify("STOPPING=1")
-        await _until(server.forced, server.drain())
-        server.accept_no_more()
-        await _until(server.forced, app.run_listeners("before_server_stop"))
-        if server.connections:
-            count = len(server.connections)
-            open_ones = "1 connection is" if count == 1 else f"{count} connections are"
-            logger.info("stopping; %s open (once more cuts)", open_ones)
-    finally:
-        await _until(server.forced, server.stop())
-        await _until(server.forced, app.run_listeners("after_server_stop"))
-
-
-async def _until(forced: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
-    """Do the work, or leave it when the second signal comes."""
-    task = asyncio.ensure_future(work)
-    waiter = asyncio.ensure_future(forced.wait())
-    await asyncio.wait((task, waiter), return_when=asyncio.FIRST_COMPLETED)
-    waiter.cancel()
-    if not task.done():
-        task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task

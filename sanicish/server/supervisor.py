@@ -1,177 +1,128 @@
-"""Worker processes on one listening socket: they run the command of this process again, so a new one has new code.
+"""Worker processes on one listening socket, started, heard and ended; which there should be is decided in ``workers``."""
 
-Between supervisor and worker is a pair of sockets, for words of one byte: the worker says that it is ready or spent,
-the supervisor how to leave, and each sees the other end by the end of it. Which workers there should be is decided in
-``workers``.
-"""
-
+import fcntl
+import json
 import os
-import resource
 import selectors
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
-from typing import Any
+from contextlib import ExitStack, contextmanager, suppress
+from typing import NamedTuple
 
 from sanicish.log import error_logger, logger
+from sanicish.server import link
+from sanicish.server.launch import Launch
 from sanicish.server.workers import Crew, Worker
 
-__all__ = ["Link", "supervise"]
-
-_VARIABLE = "_SANICISH_WORKER"
-_READY, _SPENT = b"r", b"s"
-_MAKE_WAY, _LEAVE, _DRAIN, _FORCE = b"m", b"l", b"d", b"f"  # for a successor; at the end, with a drain; at once
+__all__ = ["Limits", "supervise"]
 
 _LONGEST_WAIT = 3600.0  # seconds; more than a month would be too much for the system
-_MEMORY_PAUSE = 5.0  # seconds between two looks at how much a worker holds
+_OWN_END = 2.0  # seconds for a worker to notice by itself that it hangs, and to leave its stacks
 
 
-class Link:
-    """What a worker has of its supervisor: the sockets to listen on, and a line to talk."""
+class Limits(NamedTuple):
+    """Seconds that a worker may take to leave, to become ready, and between two signs of life; ``None`` is no limit."""
 
-    _own: "Link | None" = None  # held until the process ends, for that is what the end of the line tells
-
-    def __init__(self, listeners: list[socket.socket], line: socket.socket) -> None:
-        self.listeners = listeners
-        self.line = line
-
-    @classmethod
-    def inherited(cls) -> "Link | None":
-        """The link of this process, if a supervisor started it; found once, so that children do not find it."""
-        said = os.environ.pop(_VARIABLE, None)
-        if said is None:
-            return None
-        line, *listeners = (socket.socket(fileno=int(number)) for number in said.split(","))
-        for one in (line, *listeners):
-            one.set_inheritable(False)
-        line.setblocking(False)
-        cls._own = cls(listeners, line)
-        return cls._own
-
-    def ready(self) -> None:
-        """Connections are accepted."""
-        self._tell(_READY)
-
-    def spent(self) -> None:
-        """Please replace me."""
-        self._tell(_SPENT)
-
-    def obey(self, server: Any) -> None:
-        """Let a server stop as the supervisor says, or when it is gone; ask to be replaced after ``MAX_REQUESTS``, or
-        when the process holds more than ``MAX_MEMORY``."""
-        # Ctrl-C reaches every process of a terminal; the supervisor passes it on, and twice would mean at once.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        server.loop.add_signal_handler(signal.SIGTERM, server.ask_to_stop)
-        server.loop.add_reader(self.line, self._listen, server)
-        config = server.app.config
-        if config["MAX_REQUESTS"]:
-            self._count(server, config["MAX_REQUESTS"])
-        if config["MAX_MEMORY"]:
-            server.loop.call_later(_MEMORY_PAUSE, self._weigh, server, config["MAX_MEMORY"])
-
-    def _listen(self, server: Any) -> None:
-        try:
-            words = self.line.recv(100)
-        except BlockingIOError:
-            return
-        except OSError:
-            words = b""
-        if not words:
-            server.loop.remove_reader(self.line)
-        if _FORCE in words:
-            server.asked.set()
-            server.forced.set()
-        elif server.asked.is_set():
-            return
-        elif _MAKE_WAY in words:
-            server.make_way()
-        else:
-            server.ask_to_stop(drain=_DRAIN in words)
-
-    def _count(self, server: Any, max_requests: int) -> None:
-        answer = server.handler
-        left = max_requests
-
-        def counting(exchange: Any) -> Any:
-            nonlocal left
-            left -= 1
-            if left <= 0 and not left % max_requests:  # asked again, should its successor not have started
-                self.spent()
-            return answer(exchange)
-
-        server.handler = counting
-
-    def _weigh(self, server: Any, max_memory: int) -> None:
-        if memory() > max_memory:
-            self.spent()
-        server.loop.call_later(_MEMORY_PAUSE, self._weigh, server, max_memory)
-
-    def _tell(self, word: bytes) -> None:
-        with suppress(OSError):  # the supervisor is gone, which the line tells by its end
-            self.line.send(word)
+    leave: float
+    start: float | None = None
+    timeout: float | None = None
 
 
-def memory() -> int:
-    """Bytes that this process holds now; where the system does not tell, the most it ever held."""
-    try:
-        with open("/proc/self/statm", "rb") as file:
-            return int(file.read().split()[1]) * resource.getpagesize()
-    except OSError:
-        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return most if sys.platform == "darwin" else most * 1024
+class _Process(NamedTuple):
+    process: subprocess.Popen[bytes]
+    line: socket.socket
+    stacks: int | None  # a file for those of a worker that hangs or crashes
 
 
 class _Processes:
-    """The processes of the workers, and their lines."""
+    """The processes of the workers, and the lines to them."""
 
-    def __init__(self, listeners: Iterable[socket.socket], selector: selectors.BaseSelector, hurried: bool) -> None:
+    def __init__(
+        self,
+        listeners: Iterable[socket.socket],
+        launch: Launch,
+        limits: Limits,
+        selector: selectors.BaseSelector,
+        hurried: bool,
+    ) -> None:
         self._listeners = [one.fileno() for one in listeners]
+        self.launch = launch
+        self._limits = limits
         self._selector = selector
-        self.farewell = _LEAVE if hurried else _MAKE_WAY
+        self.farewell = link.LEAVE if hurried else link.MAKE_WAY
         # Bytecode is told from its source by size and second, and who edits may save twice in one.
         self._more = {"PYTHONDONTWRITEBYTECODE": "1"} if hurried else {}
-        self._running: dict[Worker, tuple[subprocess.Popen[bytes], socket.socket]] = {}
+        self._running: dict[Worker, _Process] = {}
 
-    def start(self, worker: Worker) -> None:
+    def start(self, worker: Worker) -> bool:
+        """Start the process of a worker; False if that cannot be done now."""
+        undo = ExitStack()
+        try:
+            self._running[worker] = self._start(worker, undo)
+        except OSError as error:  # the interpreter is not where it was; no descriptor, memory or process is left
+            undo.close()
+            error_logger.error("a worker cannot be started: %s", error)
+            return False
+        return True
+
+    def _start(self, worker: Worker, undo: ExitStack) -> _Process:
         ours, theirs = socket.socketpair()
-        with theirs:
-            passed = (theirs.fileno(), *self._listeners)
-            process = subprocess.Popen(
-                [sys.executable, *sys.orig_argv[1:]],
-                pass_fds=passed,
-                env={**os.environ, **self._more, _VARIABLE: ",".join(map(str, passed))},
-            )
+        undo.callback(ours.close)
         ours.setblocking(False)
-        self._running[worker] = process, ours
+        with theirs:
+            plan = self.launch.plan
+            if plan:
+                ours.send(plan)  # it has room before anybody reads
+            stacks = os.memfd_create("stacks") if hasattr(os, "memfd_create") else None
+            if stacks is not None:
+                undo.callback(os.close, stacks)
+            told = {
+                "line": theirs.fileno(),
+                "listeners": self._listeners,
+                "stacks": stacks,
+                "start_limit": self._limits.start,
+                "timeout": self._limits.timeout,
+                "plan": len(plan),
+            }
+            _signal_at_end(theirs)
+            process = subprocess.Popen(
+                self.launch.command,
+                pass_fds=(theirs.fileno(), *self._listeners, *(() if stacks is None else (stacks,))),
+                env={**os.environ, **self._more, link.VARIABLE: json.dumps(told)},
+            )
+            undo.callback(process.kill)
+            with suppress(AttributeError, OSError):
+                fcntl.fcntl(theirs, fcntl.F_SETOWN, process.pid)
         self._selector.register(ours, selectors.EVENT_READ, worker)
+        return _Process(process, ours, stacks)
 
     def leave(self, worker: Worker) -> None:
-        process, line = self._running[worker]
+        """Ask a worker to leave."""
+        process, line, _ = self._running[worker]
         if not worker.ready:  # it may be loading the application, and does not listen yet
             process.send_signal(signal.SIGTERM)
             return
         with suppress(OSError):  # it is gone, or so stuck that only killing will help
             line.send(self.farewell)
 
-    def kill(self, worker: Worker) -> None:
-        what = "end" if worker.ready else "become ready"
-        error_logger.error("worker %d did not %s in time; it is killed", self._running[worker][0].pid, what)
-        self._running[worker][0].kill()
+    def kill(self, worker: Worker, late: str) -> None:
+        """Kill a worker that did not do something in time."""
+        error_logger.error("worker %d did not %s in time; it is killed", self._running[worker].process.pid, late)
+        self._running[worker].process.kill()
 
     def read(self, worker: Worker) -> bytes:
+        """What a worker says; nothing at its end."""
         try:
-            return self._running[worker][1].recv(100)
+            return self._running[worker].line.recv(1000)
         except OSError:
             return b""
 
-    def forget(self, worker: Worker) -> tuple[int, int]:
-        """Its process id and exit code, after its end."""
-        process, line = self._running.pop(worker)
+    def forget(self, worker: Worker, expected: bool) -> None:
+        """See a worker off after its end, and log the end if nobody asked for it, and the stacks it left."""
+        process, line, stacks = self._running.pop(worker)
         self._selector.unregister(line)
         line.close()
         try:
@@ -179,28 +130,53 @@ class _Processes:
         except subprocess.TimeoutExpired:  # it closed its line and lives on: no use to anybody
             process.kill()
             code = process.wait()
-        return process.pid, code
+        left = _content(stacks)
+        how = f"signal {-code}" if code < 0 else f"exit {code}"
+        if left.startswith("Timeout"):
+            error_logger.error("worker %d hung (%s):\n%s", process.pid, how, left.partition("\n")[2])
+        elif left or not expected:
+            error_logger.error("worker %d ended by itself (%s)%s", process.pid, how, left and f":\n{left}")
+
+
+def _content(file: int | None) -> str:
+    """The text of a file, which is closed."""
+    if file is None:
+        return ""
+    try:
+        return os.pread(file, os.fstat(file).st_size, 0).decode("utf-8", "replace").strip("\0\n")
+    finally:
+        os.close(file)
+
+
+def _signal_at_end(line: socket.socket) -> None:
+    """Have the system send SIGTERM to the owner of this end when the other end is closed (fcntl(2), F_SETSIG: Linux).
+
+    So a worker that does not listen yet, because it starts, ends with its supervisor though that is killed.
+    """
+    with suppress(AttributeError, OSError):
+        fcntl.fcntl(line, fcntl.F_SETSIG, signal.SIGTERM)
+        fcntl.fcntl(line, fcntl.F_SETFL, fcntl.fcntl(line, fcntl.F_GETFL) | os.O_ASYNC)
 
 
 def supervise(
     listeners: Iterable[socket.socket],
     size: int,
-    patience: float,
-    start_limit: float | None,
+    launch: Launch,
+    limits: Limits,
     on_serving: Callable[[], None],
     *,
     hurried: bool = False,
 ) -> int:
     """Keep ``size`` workers until SIGINT or SIGTERM; gives the exit code.
 
-    SIGHUP renews them one by one. One that leaves has ``patience`` seconds, one that starts ``start_limit``. Must run
-    in the main thread. ``hurried``: the code changes all the time, and a worker that is replaced shall answer nobody
-    who comes later.
+    SIGHUP renews them one by one. Must run in the main thread. ``hurried``: the code changes all the time, and a worker
+    that is replaced shall answer nobody who comes later.
     """
     with selectors.DefaultSelector() as selector, _signals() as woken:
         selector.register(woken, selectors.EVENT_READ, None)
-        processes = _Processes(listeners, selector, hurried)
-        crew = Crew(size, processes.start, processes.leave, processes.kill, patience, start_limit)
+        processes = _Processes(listeners, launch, limits, selector, hurried)
+        silence = limits.timeout and limits.timeout + _OWN_END
+        crew = Crew(size, processes.start, processes.leave, processes.kill, limits.leave, limits.start, silence)
         crew.begin(time.monotonic())
         told = False
         while not crew.done:
@@ -224,21 +200,29 @@ def _take_signals(crew: Crew, processes: _Processes, numbers: bytes) -> None:
             logger.info("renewing the workers, one by one")
             crew.renew(time.monotonic())
         elif number in (signal.SIGINT, signal.SIGTERM):
-            processes.farewell = _FORCE if crew.stopping else _DRAIN if number == signal.SIGTERM else _LEAVE
+            drain = number == signal.SIGTERM
+            processes.farewell = link.FORCE if crew.stopping else link.DRAIN if drain else link.LEAVE
             crew.stop(time.monotonic())
 
 
 def _listen_to(crew: Crew, processes: _Processes, worker: Worker) -> None:
     words = processes.read(worker)
     now = time.monotonic()
-    if _READY in words:
+    crew.heard(worker, now)
+    if link.READY in words:
+        processes.launch.confirm()
         crew.ready(worker, now)
-    if _SPENT in words:
+    if link.OTHERWISE in words and processes.launch.use_command():
+        logger.info(
+            "the module alone does not make the whole application: each worker runs the command of this process"
+        )
+    if link.SPENT in words:
         crew.spent(worker, now)
+    if link.STOP in words and not crew.stopping:
+        processes.farewell = link.LEAVE
+        crew.stop(now)
     if not words:
-        pid, code = processes.forget(worker)
-        if not worker.killed and worker.kill_at is None and not crew.stopping:
-            error_logger.error("worker %d ended by itself (%s)", pid, f"signal {-code}" if code < 0 else f"exit {code}")
+        processes.forget(worker, expected=worker.killed or worker.kill_at is not None or crew.stopping)
         crew.gone(worker, now)
 
 

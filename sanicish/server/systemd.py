@@ -26,6 +26,6 @@ def notify(message: str) -> None:
     """Tell the service manager, if there is one that wants to know."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if address.startswith(("/", "@")):
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock, suppress(OSError):
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
             sock.connect(f"\0{address[1:]}" if address[0] == "@" else address)
             sock.send(message.encode())

@@ -171,7 +171,8 @@ class SanicTestClient:
 
 @contextmanager
 def _watching(app: Any, seen: list[Any]) -> Iterator[None]:
-    """Keep the requests that an application is given, also those no route is found for."""
+    """Keep the requests that an application is given, also those no route is found for; its settings stay as they are."""
+    access_log = app.config["ACCESS_LOG"]
 
     def keep(request: Any) -> None:
         seen.append(request)
@@ -181,3 +182,4 @@ def _watching(app: Any, seen: list[Any]) -> Iterator[None]:
         yield
     finally:
         app.early_middleware.remove(keep)
+        app.config["ACCESS_LOG"] = access_log

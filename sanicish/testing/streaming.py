@@ -222,7 +222,11 @@ class TestClient:
         self._server: Any = None
 
     async def __aenter__(self) -> Self:
-        self._server = await self.app.create_server(self._host, 0, **self._options)
+        access_log = self.app.config["ACCESS_LOG"]
+        try:
+            self._server = await self.app.create_server(self._host, 0, **self._options)
+        finally:
+            self.app.config["ACCESS_LOG"] = access_log  # the server has taken it
         return self
 
     async def __aexit__(

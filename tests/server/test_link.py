@@ -6,7 +6,8 @@ import socket
 import pytest
 
 from sanicish.config import Config
-from sanicish.server.supervisor import Link, memory
+from sanicish.server import link as room
+from sanicish.server.link import Link, memory
 
 
 class Served:
@@ -29,6 +30,8 @@ class Served:
         self.drain = drain
         self.asked.set()
 
+    interrupt = ask_to_stop
+
 
 @pytest.fixture
 def line():
@@ -37,7 +40,7 @@ def line():
     ours.setblocking(False)
     theirs.setblocking(False)
     with ours, theirs:
-        yield ours, Link([], theirs)
+        yield ours, Link(theirs)
 
 
 def test_memory_is_what_the_process_holds():
@@ -70,9 +73,10 @@ async def test_worker_asks_to_be_replaced_after_so_many_requests_and_again_after
     assert ours.recv(10) == b"ss"
 
 
-@pytest.mark.parametrize(("word", "drain", "forced"), [(b"l", False, False), (b"d", True, False), (b"f", None, True)])
-async def test_worker_stops_in_the_way_it_is_told_to(line, word, drain, forced):
+@pytest.mark.parametrize(("word", "drain", "forced"), [(b"l", False, False), (b"d", True, False), (b"f", False, True)])
+async def test_worker_stops_in_the_way_it_is_told_to(line, word, drain, forced, monkeypatch):
     ours, link = line
+    monkeypatch.setattr(room, "end_soon", lambda file: None)  # which would end the tests
     server = Served()
     ours.send(word)
     link._listen(server)
