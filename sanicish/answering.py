@@ -72,6 +72,8 @@ async def answer(app: Application, exchange: Exchange) -> None:
             return
         request.route = route
         request.match_info = values
+        if "%" in request.path:  # middleware has to see the path that was matched: /%61dmin is /admin
+            request.path = route.spelled(request.path)
         response = None
         if app.early_middleware or route.early_middleware:
             response = await _first((*app.early_middleware, *route.early_middleware), request)

@@ -113,9 +113,9 @@ def _load_file(path: Path) -> Any:
     return module
 
 
-def _serving_folder(name: str) -> Sanic:
+def _serving_folder(name: str, dotfiles: bool) -> Sanic:
     try:
-        return simple_app(name)
+        return simple_app(name, dotfiles)
     except NotADirectoryError as error:
         raise CommandError(str(error)) from None
 
@@ -157,11 +157,13 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         tls = _tls(options.cert, options.key)
         sock = _inherited(options.fd)
+        if options.dotfiles and not options.simple:
+            raise CommandError("--dotfiles goes with --simple")
         for name in options.reload_dir:
             if not Path(name).is_dir():
                 raise CommandError(f"there is no directory {name}")
         app = (
-            _serving_folder(options.app)
+            _serving_folder(options.app, options.dotfiles)
             if options.simple
             else load_app(options.app, options.factory, options.interface)
         )

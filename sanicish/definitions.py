@@ -45,6 +45,7 @@ class StaticDef:
     follow_external_symlink_dirs: bool = False
     max_age: float | None = None
     precompressed: bool = False
+    dotfiles: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,18 @@ import aiofiles.os
 
 from sanicish.exceptions import FileNotFound, Forbidden, ResponseError
 
-__all__ = ["FileBody", "content_disposition", "guess_type", "open_file", "read_at", "read_now", "stat_file", "warm"]
+__all__ = [
+    "FileBody",
+    "IsDirectory",
+    "IsLink",
+    "content_disposition",
+    "guess_type",
+    "open_file",
+    "read_at",
+    "read_now",
+    "stat_file",
+    "warm",
+]
 
 # So that an answer does not depend on what the machine's own tables say.
 _TYPES = {
@@ -79,8 +90,16 @@ async def stat_file(path: str | os.PathLike[str]) -> os.stat_result:
     return found
 
 
+class IsDirectory(FileNotFound):
+    """The path is that of a directory."""
+
+
+class IsLink(FileNotFound):
+    """A symbolic link is part of a path that may have none."""
+
+
 def _refusal(error: OSError | ValueError, path: object) -> Exception:
-    """What an error on the way to a file means to who asked for it."""
+    """The exception for the client, made of the error that opening a file raised."""
     if isinstance(error, PermissionError):
         return Forbidden("this file may not be read")
     if isinstance(error, ValueError) or error.errno in _MISSING:  # ValueError: a NUL in the path
@@ -93,7 +112,7 @@ def _checked(descriptor: int, path: str | os.PathLike[str]) -> tuple[int, os.sta
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):
         os.close(descriptor)
-        raise FileNotFound("File not found", path=path)
+        raise (IsDirectory if stat.S_ISDIR(found.st_mode) else FileNotFound)("File not found", path=path)
     return descriptor, found
 
 
@@ -101,61 +120,93 @@ def _checked(descriptor: int, path: str | os.PathLike[str]) -> tuple[int, os.sta
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 
-def _open(path: str | os.PathLike[str]) -> tuple[int, os.stat_result]:
+def _open(path: str | os.PathLike[str], links: bool = True) -> tuple[int, os.stat_result]:
     """Called in a thread."""
-    return _checked(os.open(path, _FLAGS), path)
+    return _checked(os.open(path, _FLAGS) if links else _open_without_links(path), path)
 
 
 class _How(ctypes.Structure):
-    """What openat2(2) is told."""
+    """The argument ``how`` of openat2(2)."""
 
     _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
 
 
-_OPENAT2, _AT_FDCWD, _RESOLVE_CACHED = 437, -100, 0x20
-_how = _How(_FLAGS, 0, _RESOLVE_CACHED)
-_how_address = ctypes.addressof(_how)
+_OPENAT2, _AT_FDCWD = 437, -100
+_NO_SYMLINKS, _CACHED = 0x04, 0x20
+_HOWS = {resolve: _How(_FLAGS, 0, resolve) for resolve in (_NO_SYMLINKS, _CACHED, _NO_SYMLINKS | _CACHED)}
+_ADDRESSES = {resolve: ctypes.addressof(how) for resolve, how in _HOWS.items()}
 _syscall: Any = None
 if sys.platform == "linux":
     _syscall = ctypes.CDLL(None, use_errno=True).syscall
     _syscall.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t]
     _syscall.restype = ctypes.c_long
-# What says that the kernel would have to ask the disk, or that it does not know the call.
-_ASK_A_THREAD = frozenset((errno.EAGAIN, errno.ENOSYS, errno.EPERM, errno.EINVAL, errno.E2BIG))
+# The kernel would have to read from the disk (EAGAIN), or it lacks or forbids the call.
+_CANNOT_SAY = frozenset((errno.EAGAIN, errno.ENOSYS, errno.EPERM, errno.EINVAL, errno.E2BIG))
 
 
-def _open_cached(path: str | os.PathLike[str]) -> tuple[int, os.stat_result] | None:
-    """Open a file whose name the kernel has at hand, at once; ``None`` if a thread has to."""
+def _openat2(path: str | os.PathLike[str], resolve: int) -> int | None:
+    """The descriptor of a file; ``None`` if this call cannot say whether there is one."""
     if _syscall is None:
         return None
     name = os.fsencode(path)
     if b"\0" in name:
         raise ValueError("embedded null byte")
-    descriptor = _syscall(_OPENAT2, _AT_FDCWD, name, _how_address, ctypes.sizeof(_How))
+    descriptor: int = _syscall(_OPENAT2, _AT_FDCWD, name, _ADDRESSES[resolve], ctypes.sizeof(_How))
     if descriptor >= 0:
-        return _checked(descriptor, path)
+        return descriptor
     number = ctypes.get_errno()
-    if number in _ASK_A_THREAD:
+    if number in _CANNOT_SAY:
         return None
     raise OSError(number, os.strerror(number), path)
 
 
-async def open_file(path: str | os.PathLike[str]) -> tuple[int, os.stat_result]:
-    """A descriptor of a regular file, and what is known of it; raises ``FileNotFound`` or ``Forbidden``.
+_DIRECTORY = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
-    The loop is not blocked: what the kernel has at hand is opened at once, the rest in a thread.
+
+def _open_without_links(path: str | os.PathLike[str]) -> int:
+    """Open an absolute path, directory by directory where the kernel has no openat2; ``ELOOP`` if a link is part of it."""
+    descriptor = _openat2(path, _NO_SYMLINKS)
+    if descriptor is not None:
+        return descriptor
+    *parents, name = Path(path).parts[1:] or (".",)
+    directory = os.open("/", _DIRECTORY)
+    try:
+        for parent in parents:
+            outer, directory = directory, _open_directory(parent, directory)
+            os.close(outer)
+        return os.open(name, _FLAGS | os.O_NOFOLLOW, dir_fd=directory)
+    finally:
+        os.close(directory)
+
+
+def _open_directory(name: str, parent: int) -> int:
+    try:
+        return os.open(name, _DIRECTORY, dir_fd=parent)
+    except NotADirectoryError:  # what Linux says of a link to a directory too
+        if stat.S_ISLNK(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name) from None
+        raise
+
+
+async def open_file(path: str | os.PathLike[str], links: bool = True) -> tuple[int, os.stat_result]:
+    """A descriptor of a regular file, and its status; raises ``FileNotFound`` or ``Forbidden``.
+
+    Without ``links`` the path is absolute, and raises ``IsLink`` if a part of it is a symbolic link at this moment. The
+    loop is not blocked: files whose names the kernel has in memory are opened at once, others in a thread.
     """
     try:
-        opened = _open_cached(path)
-        if opened is not None:
-            return opened
-        opening = asyncio.get_running_loop().run_in_executor(None, _open, path)
+        descriptor = _openat2(path, _CACHED if links else _CACHED | _NO_SYMLINKS)
+        if descriptor is not None:
+            return _checked(descriptor, path)
+        opening = asyncio.get_running_loop().run_in_executor(None, _open, path, links)
         try:
             return await asyncio.shield(opening)
         except asyncio.CancelledError:
             opening.add_done_callback(_close_unwanted)
             raise
     except (OSError, ValueError) as error:
+        if not links and isinstance(error, OSError) and error.errno == errno.ELOOP:
+            raise IsLink("File not found", path=path) from None
         raise _refusal(error, path) from None
 
 

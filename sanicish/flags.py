@@ -168,6 +168,7 @@ class Parser(argparse.ArgumentParser):
         kinds = ("auto", "sanicish", "asgi")
         add("--interface", choices=kinds, default="auto", help="what it is; auto looks at it (default %(default)s)")
         add("-s", "--simple", action="store_true", help="serve a folder instead: sanicish --simple DIR")
+        add("--dotfiles", action="store_true", help="with --simple, serve names that begin with a dot as well")
         add("-v", "--version", action="version", version=f"sanicish {version}")
 
     def _where(self) -> None:

@@ -262,12 +262,14 @@ class Registry:
         *,
         max_age: float | None = None,
         precompressed: bool = False,
+        dotfiles: bool = True,
     ) -> None:
         """Serve a file, or the files of a directory, under ``uri``.
 
         ``pattern`` is a regular expression for what follows ``uri``; ``index`` names the files that stand for their
         directory; ``max_age`` is in seconds. ``precompressed`` sends ``name.br``, ``name.zst`` or ``name.gz`` to
-        clients that take it. Ranges are always served and files always streamed, so ``use_content_range`` and
+        clients that take it. ``dotfiles=False`` hides files and directories whose names begin with a dot, except
+        ``.well-known``. Ranges are always served and files always streamed, so ``use_content_range`` and
         ``stream_large_files`` do nothing.
         """
         path = file_or_directory.decode() if isinstance(file_or_directory, bytes) else file_or_directory
@@ -288,6 +290,7 @@ class Registry:
                 follow_external_symlink_dirs,
                 max_age,
                 precompressed,
+                dotfiles,
             )
         )
 

@@ -149,6 +149,10 @@ class Route:
     def __repr__(self) -> str:
         return f"<Route {self.method} {self.uri} {self.name}>"
 
+    def spelled(self, path: str) -> str:
+        """A path that this route matched, without the escapes that were undone for it."""
+        return path if self.pattern is not None and self.pattern.fullmatch(path) else _normalize(path)
+
     def build(self, values: dict[str, Any]) -> str:
         """The path with values in place of parameters, taken out of ``values``; raises ``URLBuildError``."""
         parts = _PARAMETER.split(self.uri)

@@ -22,7 +22,7 @@ from sanicish.ranges import Span, content_range, multipart_pieces, parse_ranges
 from sanicish.streaming import StreamingHTTPResponse
 from sanicish.whole import HeaderMap, HTTPResponse
 
-__all__ = ["Source", "file", "file_stream", "ranged", "validate_file"]
+__all__ = ["OpenFile", "Source", "file", "file_response", "file_stream", "ranged", "validate_file"]
 
 _SMALL = 65_536  # bytes that are read and sent as one
 _PIECE = 262_144  # bytes that are asked of a source at once
@@ -40,23 +40,26 @@ class Source(Protocol):
         """At most ``n`` bytes from ``offset`` on, or an awaitable of them."""
 
 
-class _OpenFile:
-    """A descriptor that is closed when nobody has it any more."""
+class OpenFile:
+    """A descriptor that is closed with the object, and the file's status when it was opened."""
 
-    __slots__ = ("descriptor",)
+    __slots__ = ("descriptor", "status")
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, status: os.stat_result) -> None:
         self.descriptor = descriptor
+        self.status = status
 
     def __del__(self) -> None:
         self.close()
 
     def close(self) -> None:
+        """Close it; does nothing the second time."""
         descriptor, self.descriptor = self.descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
 
     async def send(self, response: StreamingHTTPResponse, span: Span) -> None:
+        """Write some of its bytes to a response."""
         await response.send_file(self.descriptor, span.start, span.size)
 
 
@@ -88,7 +91,7 @@ class _Pieces:
 
     __slots__ = ("_content", "_last", "_parts")
 
-    def __init__(self, content: _OpenFile | _Read, parts: Iterable[tuple[bytes, Span]], last: bytes = b"") -> None:
+    def __init__(self, content: OpenFile | _Read, parts: Iterable[tuple[bytes, Span]], last: bytes = b"") -> None:
         self._content = content
         self._parts = parts
         self._last = last
@@ -193,16 +196,25 @@ async def file(
     ``validate_when_requested=False`` ignores conditions. Raises ``FileNotFound`` (404), ``Forbidden`` (403) and
     ``RangeNotSatisfiable`` (416). RFC 9110 sections 8.8, 13 and 14.
     """
-    descriptor, found = await open_file(location)
-    opened = _OpenFile(descriptor)
-    state = file_validators(found)
+    opened = OpenFile(*await open_file(location))
+    state = file_validators(opened.status)
     if last_modified is not _OF_FILE:
         state = state._replace(modified=_moment(last_modified))
     fields = _fields(headers, filename, _caching(max_age, no_store, immutable), state)
     media_type = mime_type or guess_type(filename or os.path.basename(location))
     asked = _Asked(request_headers)
+    size = opened.status.st_size
+    return await _respond(opened, size, state, asked, status, fields, media_type, _range, validate_when_requested)
+
+
+async def file_response(
+    opened: OpenFile, media_type: str, headers: HeaderMap, *, validators: bool = True, max_age: float | None = None
+) -> Response:
+    """What ``file`` makes, of a file that is open already; without ``validators`` its age is neither sent nor compared."""
+    state = file_validators(opened.status) if validators else Validators(None, None)
+    fields = _fields(headers, None, _caching(max_age, None, False), state)
     return await _respond(
-        opened, found.st_size, state, asked, status, fields, media_type, _range, validate_when_requested
+        opened, opened.status.st_size, state, _Asked(None), 200, fields, media_type, validate=validators
     )
 
 
@@ -233,7 +245,7 @@ def _fields(headers: HeaderMap, filename: str | None, caching: str | None, state
 
 
 async def _respond(
-    content: _OpenFile | _Read,
+    content: OpenFile | _Read,
     size: int,
     state: Validators,
     asked: _Asked,
@@ -275,7 +287,7 @@ async def _respond(
         content.close()
         fields.setdefault("Content-Length", str(total))
         return HTTPResponse(b"", status, fields, media_type)
-    if total <= _SMALL and isinstance(content, _OpenFile) and len(spans) == 1 and "content-length" not in fields:
+    if total <= _SMALL and isinstance(content, OpenFile) and len(spans) == 1 and "content-length" not in fields:
         data = read_now(content.descriptor, spans[0].start, total)
         if data is None:
             data = await read_at(content.descriptor, spans[0].start, total) if total else b""
@@ -330,8 +342,8 @@ async def file_stream(
     """
     if chunk_size < 1:
         raise ValueError("chunk_size is at least 1")
-    descriptor, found = await open_file(location)
-    opened = _OpenFile(descriptor)
+    opened = OpenFile(*await open_file(location))
+    found = opened.status
     span = Span(0, found.st_size)
     fields = Headers(headers)
     if filename is not None:

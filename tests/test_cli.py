@@ -194,6 +194,7 @@ def certificate(place):
         (["shop:nope"], 1, "shop has no nope"),
         (["nope.py"], 1, "there is no file nope.py"),
         (["--simple", "nope"], 1, "nope is no directory"),
+        (["shop:app", "--dotfiles"], 1, "--dotfiles goes with --simple"),
         (
             ["shop:app", "--factory"],
             1,
@@ -287,6 +288,7 @@ def test_help_names_every_argument():
     done = subprocess.run(command("--help"), capture_output=True, text=True, timeout=30, check=True)
     expected = """
         --host --port --unix --unix-mode --fd --backlog --reuse-port --cert --key --factory --interface --simple
+        --dotfiles
         --debug --dev --reload --reload-dir --loop --access-log --no-access-log --access-logs --log-level --log-format --log-queue
         --motd --no-motd --version --workers --single-process --max-requests --max-memory --drain-delay
         --limit-body --limit-head --limit-connections --timeout-request --timeout-upload --timeout-response

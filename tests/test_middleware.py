@@ -64,6 +64,23 @@ def test_handler_runs_between_the_two(app):
 
 
 @pytest.mark.parametrize("before_body", [False, True])
+@pytest.mark.parametrize("path", ["/admin/7", "/%61dmin/7", "/%61dmin/%37"])
+def test_middleware_sees_the_path_that_was_matched(app, path, before_body):
+    @app.on_request(before_body=before_body)
+    def guard(request):
+        return text("stopped", 403) if request.path.startswith("/admin/") else None
+
+    app.get("/admin/<number:int>")(lambda request, number: pytest.fail("it was stopped"))
+    assert app.test_client.get(path)[1].status == 403
+
+
+@pytest.mark.parametrize("path", ["/a%20b", "/%7Ea", "/%61"])
+def test_path_whose_value_is_escaped_stays_as_it_was_sent(app, path):
+    app.get("/<name>")(lambda request, name: text(f"{request.path} {name}"))
+    assert app.test_client.get(path)[1].text == f"{path} {path[1:]}"
+
+
+@pytest.mark.parametrize("before_body", [False, True])
 def test_request_middleware_may_answer_instead_of_the_handler(app, before_body):
     order = []
     app.on_request(lambda request: text("stopped", 403), before_body=before_body)

@@ -769,7 +769,7 @@ async def test_a_file_that_cannot_be_opened_is_a_page_that_says_why(app, serve, 
     async def handler(request):
         return await file(path)
 
-    def fail(path):
+    def fail(path, links):
         raise OSError(number, os.strerror(number), str(path))
 
     monkeypatch.setattr(files, "_syscall", None)
