@@ -97,4 +97,4 @@ def test_a_multipart_body_is_as_long_as_it_says(pairs):
     heads, end, length = multipart_pieces(spans, 100, "text/plain", "edge")
     body = b"".join(head + b"x" * span.size for head, span in zip(heads, spans, strict=True)) + end
     assert len(body) == length
-    assert body.startswith(b"--edge\r\n") and body.endswith(b"\r\n--edge--\r\n")
+    assert body.startswith(b"\r\n--edge\r\n") and body.endswith(b"\r\n--edge--\r\n")
