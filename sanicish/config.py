@@ -4,14 +4,16 @@ Sizes are bytes, times are seconds; ``None`` switches a limit or a clock off.
 """
 
 import os
+import re
 import types
 from collections.abc import Callable, Iterable, Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from sanicish.exceptions import InvalidSetting, LoadFileException, PyFileError
 
-__all__ = ["CHOICES", "DEFAULTS", "Clocks", "Config", "Limits"]
+__all__ = ["CHOICES", "DEFAULTS", "Clocks", "Config", "Limits", "is_proxy"]
 
 DEFAULTS: dict[str, Any] = {
     # requests
@@ -53,7 +55,7 @@ DEFAULTS: dict[str, Any] = {
     "MAX_CONNECTIONS": None,  # of a worker; connections above it get a 503
     "MAX_CONNECTIONS_PER_CLIENT": None,  # of one IPv4 address or IPv6 /64 network; more get a 429
     "CANCEL_ON_DISCONNECT": True,
-    "UNIX_MODE": 0o666,  # who may connect to a unix socket; as text in octal
+    "UNIX_MODE": 0o660,  # who may connect to a unix socket: its owner and its group; as text in octal
     "REUSE_PORT": False,  # whether other processes may listen on the same port; some connections are lost at a restart
     # processes
     "START_TIMEOUT": 120,  # until a worker is ready; then it is killed
@@ -65,7 +67,7 @@ DEFAULTS: dict[str, Any] = {
     "READY_PATH": None,  # the same, but 503 until the start is complete
     # proxies
     "PROXY_PROTOCOL": False,  # every connection begins with a preamble that tells who its client is
-    "TRUSTED_PROXIES": "127.0.0.1, ::1",  # who may send it: addresses and networks, or *
+    "TRUSTED_PROXIES": "127.0.0.1, ::1",  # who may send it: addresses and networks, unix for peers of unix sockets, or *
     "FORWARDED_SECRET": None,
     "REAL_IP_HEADER": None,
     "PROXIES_COUNT": None,
@@ -123,6 +125,14 @@ def _convert(text: str) -> Any:
     if word in ("none", "null"):
         return None
     return True if word in _TRUE else False if word in _FALSE else text
+
+
+def is_proxy(name: str) -> bool:
+    """Whether something can stand in ``TRUSTED_PROXIES``."""
+    try:
+        return name in ("*", "unix") or bool(ip_network(name, False))
+    except ValueError:
+        return False
 
 
 class Limits(NamedTuple):
@@ -265,6 +275,16 @@ class Config(dict[str, Any]):
             value = self.get(name)
             if isinstance(value, str) and value.lower() not in choices:
                 raise InvalidSetting(f"the setting {name} is one of {', '.join(choices)}, not {value!r}")
+        mode = self.get("UNIX_MODE")
+        if not (re.fullmatch("(0o?)?[0-7]{3}", mode) if isinstance(mode, str) else mode in range(0o1000)):
+            raise InvalidSetting(f"the setting UNIX_MODE is a mode such as 0o660, not {mode!r}")
+        proxies = self.get("TRUSTED_PROXIES")
+        names = proxies.replace(",", " ").split() if isinstance(proxies, str) else proxies
+        wrong = [name for name in names if not is_proxy(name)] if isinstance(names, Iterable) else [proxies]
+        if wrong:
+            raise InvalidSetting(
+                f"the setting TRUSTED_PROXIES is a list of addresses and networks, unix, or *, not {wrong[0]!r}"
+            )
 
     def limits(self) -> Limits:
         """What the wire keeps to; taken when a server starts."""

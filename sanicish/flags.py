@@ -1,13 +1,12 @@
 """What can be said on the command line, and which setting it is. It knows nothing of applications and servers."""
 
 import argparse
-import ipaddress
 import os
 import re
 from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn
 
-from sanicish.config import CHOICES, DEFAULTS
+from sanicish.config import CHOICES, DEFAULTS, is_proxy
 
 __all__ = ["Parser", "settings_of"]
 
@@ -55,19 +54,16 @@ def count(text: str) -> int | None:
 
 def mode(text: str) -> int:
     """The mode of a file, in octal."""
-    if re.fullmatch(r"(0o)?[0-7]{3,4}", text, re.ASCII):
+    if re.fullmatch(r"(0o?)?[0-7]{3}", text):
         return int(text, 8)
     raise argparse.ArgumentTypeError(f"{text!r} is no mode; give three octal digits, for example 660")
 
 
 def networks(text: str) -> str:
-    """Addresses and networks, or everybody."""
+    """Addresses and networks, unix sockets, or everybody."""
     for name in text.replace(",", " ").split():
-        try:
-            if name != "*":
-                ipaddress.ip_network(name, False)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{name!r} is no address and no network") from None
+        if not is_proxy(name):
+            raise argparse.ArgumentTypeError(f"{name!r} is no address and no network")
     return text
 
 
@@ -177,7 +173,7 @@ class Parser(argparse.ArgumentParser):
         default = os.environ.get("PORT", "8000")
         add("-p", "--port", type=port, default=default, help="0 is any free port (default %(default)s)")
         add("-u", "--unix", "--uds", metavar="PATH", help="listen on a unix socket instead")
-        add("--unix-mode", type=mode, metavar="MODE", dest="UNIX_MODE", help="its mode (default 666)", **_ABSENT)
+        add("--unix-mode", type=mode, metavar="MODE", dest="UNIX_MODE", help="its mode (default 660)", **_ABSENT)
         add("--fd", type=int, metavar="N", help="listen on a socket that was inherited as descriptor N")
         add("--backlog", type=int, default=100, help="connections the kernel may hold (default %(default)s)")
         add("--reuse-port", action="store_true", dest="REUSE_PORT", help="share the port with others", **_ABSENT)

@@ -253,6 +253,14 @@ def test_a_setting_that_makes_no_sense_is_one_clear_line(place, monkeypatch):
     assert returned == 1
 
 
+@pytest.mark.parametrize("more", [[], ["--workers", "2"]])
+def test_trusted_proxies_that_make_no_sense_are_one_clear_line(place, monkeypatch, more):
+    monkeypatch.setenv("SANICISH_TRUSTED_PROXIES", "10.0.0.1, near")
+    returned, said = fails("shop:app", "-p", 0, *more)
+    sentence = "the setting TRUSTED_PROXIES is a list of addresses and networks, unix, or *, not 'near'"
+    assert (returned, said) == (1, f"sanicish: {sentence}\n")
+
+
 def test_port_in_use_is_one_clear_line(place):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

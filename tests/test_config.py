@@ -343,6 +343,12 @@ def test_without_keep_alive_no_connection_is_kept():
         ("WRITE_TIMEOUT", float("nan"), "WRITE_TIMEOUT is a number from 0 on or none, not nan"),
         ("MAX_CONNECTIONS", "many", "MAX_CONNECTIONS is a number from 0 on or none, not 'many'"),
         ("LOG_FORMAT", "xml", "LOG_FORMAT is one of text, json, not 'xml'"),
+        ("UNIX_MODE", 660, "UNIX_MODE is a mode such as 0o660, not 660"),
+        ("UNIX_MODE", "rw", "UNIX_MODE is a mode such as 0o660, not 'rw'"),
+        ("UNIX_MODE", None, "UNIX_MODE is a mode such as 0o660, not None"),
+        ("TRUSTED_PROXIES", "127.0.0.1, near", "list of addresses and networks, unix, or *, not 'near'"),
+        ("TRUSTED_PROXIES", ["10.0.0.0/99"], "list of addresses and networks, unix, or *, not '10.0.0.0/99'"),
+        ("TRUSTED_PROXIES", 10, "list of addresses and networks, unix, or *, not 10"),
         ("LOG_LEVEL", "loud", "LOG_LEVEL is one of debug, info, warning, error, critical, not 'loud'"),
     ],
 )
@@ -356,6 +362,16 @@ def test_a_server_does_not_start_with_a_setting_that_makes_no_sense(name, value,
 
 def test_every_default_makes_sense():
     Config(load_env=False).check()
+
+
+@pytest.mark.parametrize("mode", [0o600, "660", "0660", "0o660"])
+def test_the_mode_of_a_unix_socket_is_octal(mode):
+    Config({"UNIX_MODE": mode}, load_env=False).check()
+
+
+@pytest.mark.parametrize("proxies", ["", "*", "unix", "10.1.2.3/8 fd00::/8,127.0.0.1", ["::1", "unix"], ()])
+def test_trusted_proxies_are_named_in_several_ways(proxies):
+    Config({"TRUSTED_PROXIES": proxies}, load_env=False).check()
 
 
 def test_clocks_may_be_off():

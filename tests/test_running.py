@@ -121,6 +121,42 @@ async def test_serving_for_ever_ends_when_the_application_is_stopped(app):
     assert not server.is_serving()
 
 
+async def test_application_that_is_stopped_stops_all_its_servers(app):
+    servers = [await app.create_server(port=0, access_log=False) for _ in range(2)]
+    app.stop()
+    async with asyncio.timeout(5):
+        for server in servers:
+            await server.wait_closed()
+    assert not any(server.is_serving() for server in servers)
+
+
+async def test_handler_may_stop_the_server_of_its_application(app):
+    @app.get("/stop")
+    async def stop(request):
+        app.stop()
+        return text("stopping")
+
+    server = await app.create_server(port=0, access_log=False)
+    assert (await talk(("127.0.0.1", server.port), CLOSING.replace(b"/a", b"/stop"))).endswith(b"\r\n\r\nstopping")
+    async with asyncio.timeout(5):
+        await server.wait_closed()
+    assert not app.is_running
+
+
+def test_a_loop_that_runs_for_ever_may_be_stopped_with_the_application(app):
+    """As the page on porting says."""
+    app.after_server_stop(lambda app, loop: loop.stop())
+
+    async def serve():
+        app.loop.call_soon(app.stop) if await app.create_server(port=0) else None
+
+    loop = asyncio.new_event_loop()
+    serving = loop.create_task(serve())
+    loop.run_forever()
+    assert serving.done() and not app.is_running
+    loop.close()
+
+
 @pytest.mark.parametrize("said", [True, False])
 async def test_the_access_log_that_is_asked_for_is_the_setting(app, said):
     app.config.ACCESS_LOG = not said

@@ -26,16 +26,19 @@ _PIECE = 4_096
 
 
 class Trust:
-    """Whose word counts: addresses and networks, ``*`` for everybody; whoever comes by a unix socket always."""
+    """Whose word counts: addresses and networks, ``unix`` for peers of unix sockets, ``*`` for everybody."""
 
     def __init__(self, proxies: str | Iterable[str]) -> None:
         names = proxies.replace(",", " ").split() if isinstance(proxies, str) else list(proxies)
         self._all = "*" in names
-        self._networks: list[IPv4Network | IPv6Network] = [ip_network(name, False) for name in names if name != "*"]
+        self._unix = "unix" in names
+        self._networks: list[IPv4Network | IPv6Network] = [
+            ip_network(name, False) for name in names if name not in ("*", "unix")
+        ]
 
     def __contains__(self, peer: Any) -> bool:
         if self._all or not isinstance(peer, tuple):
-            return True
+            return self._all or self._unix
         address = ip_address(peer[0].partition("%")[0])
         mapped = getattr(address, "ipv4_mapped", None)
         return any((mapped or address) in network for network in self._networks)
@@ -112,7 +115,8 @@ class Listener:
                 return
             sock.setblocking(False)
             if self._trust is not None and peer not in self._trust:
-                logger.warning("%s is not among TRUSTED_PROXIES and may not speak the PROXY protocol", peer[0])
+                name = peer[0] if isinstance(peer, tuple) else "unix"
+                logger.warning("%s is not among TRUSTED_PROXIES and may not speak the PROXY protocol", name)
                 sock.close()
                 continue
             protocol = self._factory()

@@ -9,7 +9,6 @@ import pickle
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from math import inf
 from typing import Any, Protocol
 
@@ -62,6 +61,7 @@ class Serving:
         self._ask_to_stop: Callable[[], None] = _nobody
         self._stop_asked = False  # before there was a server to be told
         self._supervising = False  # workers serve, and this process does not
+        self._embedded: list[AsyncioServer] = []  # in loops of the caller's
 
     @property
     def url(self) -> str:
@@ -139,6 +139,9 @@ class Serving:
         )
 
         def serving() -> None:
+            self._supervising = True
+            if self._stop_asked:
+                self.stop()
             notify("READY=1")
             if motd:
                 _say(app, found.url(tls=listen["ssl"] is not None), count)
@@ -151,10 +154,6 @@ class Serving:
         limits = Limits(patience, config["START_TIMEOUT"], timeout or None)
         try:
             app.run_in_main_process("main_process_start")
-            self._ask_to_stop = partial(os.kill, os.getpid(), signal.SIGINT)
-            if self._stop_asked:
-                return
-            self._supervising = True
             code = supervise(found.sockets, count, launch, limits, serving, hurried=hurried)
         finally:
             self._supervising = False
@@ -183,7 +182,8 @@ class Serving:
                 raise
 
         asyncio_server = AsyncioServer(server, start)
-        self._ask_to_stop = asyncio_server.ask_to_stop
+        self._embedded = [one for one in self._embedded if not one.server.stopping] + [asyncio_server]
+        self._ask_to_stop = self._stop_embedded
         if at_once:
             await asyncio_server.start_serving()
         return asyncio_server
@@ -191,11 +191,15 @@ class Serving:
     def stop(self) -> None:
         """Stop gracefully, from any thread, and before it serves."""
         if self._supervising:
-            self._ask_to_stop()
+            os.kill(os.getpid(), signal.SIGINT)
         elif self.server is None:
             self._stop_asked = True
         elif not self.server.loop.is_closed():
             self.server.loop.call_soon_threadsafe(self._ask_to_stop)
+
+    def _stop_embedded(self) -> None:
+        for one in self._embedded:
+            one.ask_to_stop()
 
     def _forget(self) -> None:
         self.server = None

@@ -39,7 +39,7 @@ class Listening:
         sock: socket.socket | Iterable[socket.socket] | None = None,
         *,
         backlog: int = 100,
-        mode: int | str = 0o666,
+        mode: int | str = 0o660,
         **options: Any,
     ) -> "Listening":
         """Listen where one is told to: on sockets that are there, a unix socket, or all addresses of a host.

@@ -99,17 +99,30 @@ async def test_only_trusted_proxies_are_believed(app, serve):
         (["10.1.2.3/8"], ("10.0.0.1", 1), True),
         ("*", ("192.0.2.1", 1), True),
         ("", ("127.0.0.1", 1), False),
-        ("", "", True),
+        ("", "", False),
+        ("unix", "", True),
+        ("unix", ("127.0.0.1", 1), False),
+        ("*", "", True),
     ],
 )
 def test_trust_is_told_by_addresses_and_networks(proxies, peer, trusted):
     assert (peer in Trust(proxies)) is trusted
 
 
-async def test_unix_socket_of_a_proxy_is_trusted(app, tmp_path):
+async def test_unix_socket_of_a_proxy_is_trusted_if_that_is_asked_for(app, tmp_path):
+    app.config.TRUSTED_PROXIES = "127.0.0.1, unix"
     path = str(tmp_path / "s")
     server = await app.create_server(unix=path, access_log=False)
     assert (await talk(path, V2 + GET)).endswith(SAID)
+    await server.close()
+
+
+async def test_a_peer_of_a_unix_socket_may_not_name_its_client_otherwise(app, tmp_path, caplog):
+    path = str(tmp_path / "s")
+    server = await app.create_server(unix=path, access_log=False)
+    async with Wire(path) as wire:
+        assert await wire.rest() == b""
+    assert "unix is not among TRUSTED_PROXIES" in caplog.text
     await server.close()
 
 

@@ -7,6 +7,7 @@ import stat
 
 import pytest
 
+from sanicish.config import DEFAULTS
 from sanicish.server.sockets import Listening
 
 
@@ -90,6 +91,12 @@ def test_sockets_of_others_are_taken_as_they_are(listen):
 def test_unix_socket_has_the_mode_that_was_asked_for(listen, path, mode):
     listen(None, None, path, mode=mode)
     assert stat.S_IMODE(os.stat(path).st_mode) == mode
+
+
+def test_unix_socket_is_for_its_owner_and_group_by_default(listen, path):
+    assert DEFAULTS["UNIX_MODE"] == 0o660
+    listen(None, None, path)
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o660
 
 
 def test_unix_socket_is_told_by_its_own_name(listen, path):
