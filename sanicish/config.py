@@ -24,6 +24,8 @@ DEFAULTS: dict[str, Any] = {
     "REQUEST_MAX_HEADER_SIZE": 16_384,
     "REQUEST_MAX_HEADERS": 100,
     "REQUEST_MAX_TARGET_SIZE": 8_192,
+    "REQUEST_MAX_JSON_SIZE": 4_194_304,  # bytes that request.json parses; max_body_size= of a route comes before it
+    "REQUEST_MAX_FORM_SIZE": 1_048_576,  # bytes of a urlencoded form, or of all fields of a multipart form but its files
     "REQUEST_MAX_FORM_PARTS": 1_000,  # fields and files of a form
     "REQUEST_MAX_FORM_HEADER": 8_192,  # header of one part of a form
     "REQUEST_TIMEOUT": 60,  # from the first byte of a head to its last; absolute

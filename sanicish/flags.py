@@ -91,6 +91,8 @@ class Flag(NamedTuple):
 
 LIMITS = [
     Flag("--limit-body", "REQUEST_MAX_SIZE", size, "SIZE", "body of a request that is not streamed"),
+    Flag("--limit-json", "REQUEST_MAX_JSON_SIZE", size, "SIZE", "what request.json parses"),
+    Flag("--limit-form", "REQUEST_MAX_FORM_SIZE", size, "SIZE", "what request.form parses, without files"),
     Flag("--limit-head", "REQUEST_MAX_HEADER_SIZE", size, "SIZE", "head of a request"),
     Flag("--limit-connections --limit-concurrency", "MAX_CONNECTIONS", count, "N", "more are refused with 503"),
     Flag(

@@ -1,15 +1,17 @@
 """The parts of a multipart body while it is still coming, each a stream of its own (RFC 7578, RFC 2046 5.1)."""
 
 import os
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any
+from urllib.parse import unquote
 
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
 from sanicish.exceptions import BadRequest, PayloadTooLarge, SanicException
 from sanicish.reading import Reader, Saved, read_json_lines, read_lines, read_text, save
 
-__all__ = ["Part", "check_segment", "read_parts", "refusal"]
+__all__ = ["Part", "check_segment", "names_of", "read_parts", "refusal"]
 
 
 def check_segment(segment: MultipartSegment) -> None:
@@ -17,6 +19,39 @@ def check_segment(segment: MultipartSegment) -> None:
     length = segment.header("Content-Length")
     if length is not None and not (length.isascii() and length.isdigit()):
         raise BadRequest("the Content-Length of a part is not a number")
+
+
+def names_of(segment: MultipartSegment) -> tuple[str, str | None]:
+    """The name of a part, and its file name if it is a file.
+
+    Parameters in the form ``filename*=utf-8''...`` count too, and before the plain ones (RFC 8187): RFC 7578 forbids them
+    in forms, but clients send them, and the part is a file for it.
+    """
+    name, filename = segment.name or "", segment.filename
+    disposition: str = segment.header("Content-Disposition", "")
+    for found in _PARAMETER.finditer(disposition) if "*" in disposition else ():
+        if found[1] is not None and found[1].lower() == "name":
+            name = _extended(found[2])
+        elif found[1] is not None:
+            filename = _extended(found[2])
+    return name, filename
+
+
+# A quoted string, which is passed over (to the end of the text if it has no end, so that nothing is read twice), or an
+# extended parameter.
+_PARAMETER = re.compile(
+    r'"(?:[^"\\]|\\.)*"?|;[ \t]*(name|filename)\*[ \t]*=[ \t]*("[^"]*"|[^;\s"]*)', re.ASCII | re.IGNORECASE
+)
+
+
+def _extended(text: str) -> str:
+    """The value of an extended parameter, decoded; as it is if it names no charset that is known."""
+    text = text.strip('"')
+    charset, _, rest = text.partition("'")
+    _, quote, escaped = rest.partition("'")
+    if not quote or charset.lower() not in ("utf-8", "iso-8859-1"):
+        return text
+    return unquote(escaped, charset)
 
 
 def refusal(error: MultipartError, what: str) -> SanicException:
@@ -37,10 +72,9 @@ class Part:
     __slots__ = ("_buffer", "_ended", "_limit", "_next", "_size", "content_type", "filename", "headers", "name")
 
     def __init__(self, segment: MultipartSegment, more: Callable[[], Any], limit: int | None) -> None:
-        self.name: str = segment.name or ""
-        self.filename: str | None = segment.filename
+        self.name, self.filename = names_of(segment)
         self.content_type: str = segment.content_type or (
-            "text/plain" if segment.filename is None else "application/octet-stream"
+            "text/plain" if self.filename is None else "application/octet-stream"
         )
         self.headers: list[tuple[str, str]] = list(segment.headerlist)
         self._next = more

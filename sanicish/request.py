@@ -12,7 +12,7 @@ from sanicish.context import current_request
 from sanicish.cookies import RequestCookies, parse_cookies
 from sanicish.exceptions import InvalidUsage, ServerError
 from sanicish.exchange import ConnInfo, Exchange
-from sanicish.forms import File, RequestParameters, parse_form, parse_query
+from sanicish.forms import File, RequestParameters, check_parsed, parse_form, parse_query
 from sanicish.forwarded import parse_forwarded
 from sanicish.headers import Headers
 from sanicish.response import DEFAULT_STREAM_TYPE, HTTPResponse, StreamingHTTPResponse
@@ -223,19 +223,31 @@ class Request:
 
     @property
     def json(self) -> Any:
-        """The body read as JSON, ``None`` if there is none; raises ``InvalidUsage`` (400) if it is not JSON."""
+        """The body read as JSON, ``None`` if there is none.
+
+        Raises ``InvalidUsage`` (400) if it is not JSON, ``PayloadTooLarge`` (413) above ``REQUEST_MAX_JSON_SIZE`` or the
+        ``max_body_size`` of the route, a 415 if it has a Content-Encoding.
+        """
         if self._json is _UNREAD:
             self.load_json()
         return self._json
 
     def load_json(self, loads: Callable[[bytes], Any] | None = None) -> Any:
-        """The body read as JSON by a function of your own."""
+        """The body read as JSON by a function of your own, which may undo a Content-Encoding; see ``json``."""
         body = self.body
+        own = self.route.options.max_body_size if self.route is not None else None
+        limit = own if own is not None else self._config["REQUEST_MAX_JSON_SIZE"]
+        check_parsed(len(body), limit, "REQUEST_MAX_JSON_SIZE", "" if loads else self._coding)
         try:
             self._json = (loads or self._loads)(body) if body else None
         except Exception:
             raise InvalidUsage("Failed when parsing body as json") from None
         return self._json
+
+    @property
+    def _coding(self) -> str:
+        coding: str = self.headers.get("content-encoding", "")
+        return coding
 
     @property
     def _loads(self) -> Callable[[bytes], Any]:
@@ -253,8 +265,9 @@ class Request:
 
     def _read_form(self) -> tuple[RequestParameters[str], RequestParameters[File]]:
         if self._form is None:
-            limits = [self._config[f"REQUEST_MAX_FORM_{name}"] for name in ("PARTS", "HEADER")]
-            self._form = parse_form(self.headers.get("content-type", ""), self.body, *limits)
+            parts, header, size = (self._config[f"REQUEST_MAX_FORM_{name}"] for name in ("PARTS", "HEADER", "SIZE"))
+            content_type = self.headers.get("content-type", "")
+            self._form = parse_form(content_type, self.body, parts, header, size, self._coding)
         return self._form
 
     # Where it came from

@@ -299,7 +299,7 @@ def test_help_names_every_argument():
         --dotfiles
         --debug --dev --reload --reload-dir --loop --access-log --no-access-log --access-logs --log-level --log-format --log-queue
         --motd --no-motd --version --workers --single-process --max-requests --max-memory --drain-delay
-        --limit-body --limit-head --limit-connections --timeout-request --timeout-upload --timeout-response
+        --limit-body --limit-json --limit-form --limit-head --limit-connections --timeout-request --timeout-upload --timeout-response
         --timeout-write --timeout-stream --timeout-keep-alive --timeout-start --timeout-graceful-shutdown
         --proxies-count --real-ip-header --forwarded-secret --proxy-protocol --trusted-proxies --health-path
         --ready-path

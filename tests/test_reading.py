@@ -221,6 +221,13 @@ async def test_what_was_not_read_of_a_part_is_skipped():
     assert [one.name async for one in body(FORM, content_type=KIND).parts()] == ["title", "file"]
 
 
+async def test_part_that_is_named_by_an_extended_parameter_is_a_file():
+    raw = b"--edge\r\nContent-Disposition: form-data; name=f; filename*=utf-8''%C3%A9.bin\r\n\r\n\xff\r\n--edge--\r\n"
+    parts = body(raw, content_type=b"multipart/form-data; boundary=edge").parts()
+    found = [(one.name, one.filename, one.content_type, await one.read()) async for one in parts]
+    assert found == [("f", "\xe9.bin", "application/octet-stream", b"\xff")]
+
+
 async def test_a_part_has_lines_and_becomes_a_file(tmp_path):
     async for one in body(FORM, content_type=KIND).parts():
         if one.filename:

@@ -1,5 +1,6 @@
 """Requests: every part a handler can look at, the body in all its forms, and answers begun by respond()."""
 
+import gzip
 import json as json_module
 from types import SimpleNamespace
 from uuid import UUID
@@ -336,6 +337,36 @@ def test_what_is_no_json_is_a_bad_request_every_time(body):
             made.json
     with pytest.raises(InvalidUsage):
         made.load_json()
+
+
+def test_size_of_json_is_a_setting_and_the_route_comes_before_it(app):
+    app.post("/")(lambda request: text(str(len(request.json))))
+    app.post("/large", max_body_size=100)(lambda request: text(str(len(request.json))))
+    app.config.REQUEST_MAX_JSON_SIZE = 20
+    assert app.test_client.post("/", data=b'"%b"' % (b"x" * 18))[1].text == "18"
+    answer = app.test_client.post("/", data=b'"%b"' % (b"x" * 19))[1]
+    assert answer.status == 413 and "20 bytes" in answer.text and "REQUEST_MAX_JSON_SIZE" in answer.text
+    assert app.test_client.post("/large", data=b'"%b"' % (b"x" * 90))[1].text == "90"
+    app.config.REQUEST_MAX_JSON_SIZE = None
+    assert app.test_client.post("/", data=b'"%b"' % (b"x" * 9_000_000))[1].text == "9000000"
+
+
+def test_json_above_4_mib_is_too_large_by_default(app):
+    app.post("/")(lambda request: text(str(len(request.json))))
+    assert app.test_client.post("/", data=b"[%b]" % (b"[]," * 1_300_000 + b"[]"))[1].text == "1300001"
+    assert app.test_client.post("/", data=b"[%b]" % (b"[]," * 1_400_000 + b"[]"))[1].status == 413
+
+
+def test_compressed_json_is_refused_unless_a_function_of_ones_own_undoes_it(app):
+    app.post("/")(lambda request: text(str(request.json)))
+    app.post("/own")(
+        lambda request: text(str(request.load_json(lambda body: json_module.loads(gzip.decompress(body)))))
+    )
+    packed = {"data": gzip.compress(b"[1]"), "headers": {"Content-Encoding": "gzip"}}
+    answer = app.test_client.post("/", **packed)[1]
+    assert (answer.status, answer.headers["Accept-Encoding"]) == (415, "identity")
+    assert "Content-Encoding: gzip" in answer.text
+    assert app.test_client.post("/own", **packed)[1].text == "[1]"
 
 
 def test_json_can_be_read_by_a_function_of_ones_own():

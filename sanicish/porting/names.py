@@ -145,6 +145,8 @@ ON_REQUEST = {
     "is_safe": "compare request.method",
     "is_secure": "request.scheme == 'https'",
     "max_content_length": "max_body_size= of the route",
+    "max_form_memory_size": "the setting REQUEST_MAX_FORM_SIZE",
+    "max_form_parts": "the setting REQUEST_MAX_FORM_PARTS",
     "mimetype": "request.content_type, before its semicolon",
     "origin": "request.headers.get('origin')",
     "parsed_args": "request.args",
