@@ -11,7 +11,7 @@ APT     = $(shell [ "$$(id -u)" = 0 ] && echo "env DEBIAN_FRONTEND=noninteractiv
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick test-lowest check lint types format cov fuzz bench bench-smoke bench-micro bench-limits build docs clean
+.PHONY: help demo test test-quick test-lowest check lint types format cov fuzz bench bench-smoke bench-micro bench-limits soak build docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -117,6 +117,9 @@ bench-micro: $(VENV)/.bench ## what the pieces of the hot path cost
 
 bench-limits: $(VENV)/.bench ## what the server holds and how fast it acts when peers are slow, hostile or gone
 	@$(BIN)/python -m benchmarks limits $(ARGS)
+
+soak: $(VENV)/.bench ## five minutes of rude clients, after which nothing may be left; less: make soak ARGS='--seconds 60'
+	@$(BIN)/python -m benchmarks soak $(ARGS)
 
 build: $(VENV)/.dev ## build the wheel
 	@$(BIN)/python -m build --wheel

@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: run; or ``plot RESULT.json``, ``micro``, ``rows`` or ``limits``."""
+"""``python -m benchmarks``: run; or ``plot RESULT.json``, ``micro``, ``rows``, ``limits`` or ``soak``."""
 
 import sys
 from importlib import import_module
@@ -9,6 +9,7 @@ COMMANDS = {
     "micro": "benchmarks.micro",
     "rows": "benchmarks.rows",
     "limits": "benchmarks.limits",
+    "soak": "benchmarks.soak",
 }
 
 if __name__ == "__main__":

@@ -76,6 +76,7 @@ class Shell(Protocol):
     call_soon: Callable[..., Any]
     turn: Turn
     send_file: SendFile | None
+    has_left: Callable[[], bool] | None
 
     def start(self, exchange: Http1Exchange, /) -> None: ...
 
@@ -103,6 +104,7 @@ class Http1Connection:
         "date_line",
         "exchange",
         "flow",
+        "has_left",
         "peer_ended",
         "reset",
         "send_file",
@@ -123,6 +125,7 @@ class Http1Connection:
         self.date_line = shell.date.line
         self.reset = shell.reset
         self.send_file = shell.send_file
+        self.has_left = shell.has_left
         self._shell = shell
         self._limits = limits
         self._parser = RequestParser(self, limits, shell.heads)

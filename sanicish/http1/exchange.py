@@ -43,6 +43,7 @@ class Line(Protocol):
     date_line: Callable[[], bytes]
     reset: Callable[[], None]
     send_file: SendFile | None
+    has_left: Callable[[], bool] | None
     stopping: bool
 
     def may_keep(self, whole: bool, /) -> bool: ...
@@ -313,8 +314,12 @@ class Http1Exchange(Exchange):
         self._pending = 0
 
     def _is_open(self) -> bool:
-        """Whether anything can be sent; a transport that failed is told to be lost a turn later only."""
+        """Whether anything can be sent; a transport that failed is reported to be lost a turn later only."""
         flow = self._flow
-        if not flow.lost and self._transport.is_closing():
-            flow.connection_lost()
+        if not flow.lost:
+            if self._transport.is_closing():
+                flow.connection_lost()
+            elif self._line.has_left is not None and self._line.has_left():
+                self._transport.abort()
+                flow.connection_lost()
         return not flow.lost

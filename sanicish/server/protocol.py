@@ -82,6 +82,7 @@ class HttpProtocol(asyncio.Protocol):
         "connection",
         "date",
         "flow",
+        "has_left",
         "heads",
         "names",
         "place",
@@ -95,6 +96,7 @@ class HttpProtocol(asyncio.Protocol):
     connection: Http1Connection
     flow: FlowControl
     send_file: SendFile | None
+    has_left: Callable[[], bool] | None
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -126,6 +128,9 @@ class HttpProtocol(asyncio.Protocol):
             self.conn.sockname = self.names[1] or self.conn.sockname
         self.flow = FlowControl(transport, host.turn)
         self.send_file = self._send_file if can_send_files(transport) else None
+        # TLS transports of both loops drop what is written once the peer has ended its side, with a line of the log for
+        # each write, and report the end only when all that was written before is sent.
+        self.has_left = self._has_left if self.conn.ssl else None
         self.connection = Http1Connection(transport, self.flow, host.limits, self, host.clocks.keep_alive != 0)
         host.opened(self)
 
@@ -133,10 +138,11 @@ class HttpProtocol(asyncio.Protocol):
         self.connection.receive(data)
 
     def eof_received(self) -> bool:
-        if not self.connection.eof():
-            return False
+        is_open = self.connection.eof()
         if self.conn.ssl:  # both loops close then: their TLS has no half-close
             self._client_left()
+            return False
+        if not is_open:
             return False
         self._peer_ended()
         return not self._transport.is_closing()
@@ -326,15 +332,16 @@ class HttpProtocol(asyncio.Protocol):
         if (exchange.started, exchange.bytes_sent) == (started, sent) and not self.connection.unsent:
             self._client_left()
 
-    def _left_unread(self) -> bool:
-        """Whether the peer has left and no read will report it: reading is paused, or the peer resets after its FIN."""
+    def _has_left(self) -> bool:
+        """Whether the peer has left, asked of the kernel: no read reports it while reading is paused, or after its FIN."""
         sock = self._transport.get_extra_info("socket")
         if sock is None or sock.fileno() < 0:
             return False
         poll = select.poll()
         poll.register(sock, _HALF_CLOSED)
         state = sum(events for _, events in poll.poll(0))
-        return bool(state & _GONE or (state & _HALF_CLOSED and self.flow.holding == HOLD_BODY))
+        ended = state & _HALF_CLOSED and (self.conn.ssl or self.flow.holding == HOLD_BODY)
+        return bool(state & _GONE or ended)
 
     def _tcp_info(self) -> bytes:
         """What the kernel knows of the connection; empty where it does not tell."""
@@ -362,7 +369,8 @@ class HttpProtocol(asyncio.Protocol):
             return
         if self._lost:  # the handler is shielded, or takes a last look at what came
             return
-        if exchange is not None and (self.flow.holding or self.connection.peer_ended) and self._left_unread():
+        quiet = self.flow.holding or self.connection.peer_ended or self.conn.ssl  # so that no read reports it
+        if exchange is not None and quiet and self._has_left():
             self._client_left()
         due = self.watch.look(self.connection, self._host.clocks, now, self._taken)
         if due is not None:

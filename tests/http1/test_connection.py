@@ -33,7 +33,7 @@ class Shell:
         self.conn = ConnInfo()
         self.date = DateField(lambda: 0)
         self.heads = {}
-        self.send_file = None
+        self.send_file = self.has_left = None
         self.turn = Turn(lambda function: None)
         self.started = []
         self.refusals = []

@@ -33,7 +33,7 @@ class Line:
         self.flow = transport.protocol = FlowControl(transport, Turn(self.call_soon, 1e9))
         self.unsent_limit = 1000
         self.keep = keep
-        self.send_file = None
+        self.send_file = self.has_left = None
         self.stopping = False
         self.resets = 0
 

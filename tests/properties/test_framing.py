@@ -24,7 +24,7 @@ class Line:
     """The connection of an exchange, whose loop turns when told."""
 
     unsent_limit = 2**30
-    send_file = None
+    send_file = has_left = None
     stopping = False
 
     def __init__(self):
