@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from sanicish.exceptions import ResponseError
 from sanicish.files import read_at
-from sanicish.headers import Headers
+from sanicish.headers import Headers, Trailers
 from sanicish.log import error_logger
 from sanicish.streams import RequestStream
 
@@ -174,7 +174,7 @@ class Exchange(ABC):
         self.streamed = False  # and is written piece by piece
         self.status = 0  # of the answer, once started
         self.bytes_sent = 0  # of the answer's body
-        self.trailers: Headers | None = None  # to be sent behind it, where that can be
+        self.trailers: Trailers | None = None  # to be sent behind it, where that can be
         self.began = 0.0  # on the monotonic clock: when its handler did; 0 before that
         self.left = 0.0  # and when the head of a streamed answer did
         self.request_id: Any = None  # once somebody has asked for it

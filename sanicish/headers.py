@@ -225,12 +225,19 @@ def _check_trailer(name: str, value: object) -> str:
 
 
 class Trailers(Headers):
-    """Fields that leave behind a body (RFC 9110 section 6.5); those that have to be known before it are refused."""
+    """Fields that leave behind a body (RFC 9110 section 6.5); those that have to be known before it are refused.
 
-    __slots__ = ()
+    They are sent to clients that ask by ``TE: trailers`` (section 10.1.4); with ``always = True`` to all of HTTP/1.1.
+    """
+
+    __slots__ = ("always",)
 
     _check = staticmethod(_check_trailer)
     _gone = "this answer has ended; its trailers cannot change any more"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.always = False
 
 
 def promised_length(headers: Headers | None) -> int | None:

@@ -148,11 +148,12 @@ class StreamingHTTPResponse(BaseHTTPResponse):
         return self._exchange.bytes_sent if self._exchange is not None else 0
 
     @property
-    def trailers(self) -> Headers:
-        """Fields to send behind the body, such as its digest or a count; they may be set until the end.
+    def trailers(self) -> Trailers:
+        """Fields to send after the body, such as its digest or a row count; they can be set until the end.
 
-        They leave where the answer is chunked, and nowhere else. Those set before the first data are announced by
-        ``Trailer``. Setting one that has to be known before the body raises ``ValueError`` (RFC 9110 section 6.5.1).
+        They are sent if the response is chunked and the client asked for them by ``TE: trailers``; with
+        ``response.trailers.always = True`` to every client of HTTP/1.1. Those set before the first data are announced
+        by ``Trailer``. A field that has to be known before the body raises ``ValueError`` (RFC 9110 section 6.5.1).
         """
         if self._trailers is None:
             self._trailers = Trailers()

@@ -10,7 +10,8 @@ from tests.cases.requests import head
 from tests.doubles.asgi import AsgiServer, scope_of
 from tests.doubles.wire import talk
 
-CLOSING = head(b"GET / HTTP/1.1", b"Connection: close")
+ASKS = b"TE: trailers"
+CLOSING = head(b"GET / HTTP/1.1", b"Connection: close", ASKS)
 
 
 def counted(**options):
@@ -36,6 +37,51 @@ async def test_they_leave_behind_the_last_chunk(app, serve):
     raw = await raw_answer(app, serve, counted())
     assert raw.endswith(b"\r\n\r\n3\r\none\r\n3\r\ntwo\r\n0\r\nX-Count: 2\r\n\r\n")
     assert b"Trailer:" not in raw
+
+
+def announced():
+    response = counted()
+    response.trailers["X-Count"] = ""
+    return response
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [(), (b"TE: gzip",), (b"TE:",), (b"TE: gzip;q=0.5, xtrailers",), (b"TE: trailer",), (b"X-TE: trailers",)],
+    ids=repr,
+)
+async def test_a_client_that_does_not_ask_gets_none(app, serve, fields):
+    raw = await raw_answer(app, serve, announced, head(b"GET / HTTP/1.1", b"Connection: close", *fields))
+    assert raw.endswith(b"\r\n\r\n3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n")
+    assert b"Trailer:" not in raw
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [(b"TE: trailers",), (b"te: Trailers",), (b"TE: gzip;q=0.5, trailers",), (b"TE: gzip", b"TE: trailers ,")],
+    ids=repr,
+)
+async def test_a_client_asks_by_te(app, serve, fields):
+    raw = await raw_answer(app, serve, announced, head(b"GET / HTTP/1.1", b"Connection: close, TE", *fields))
+    assert b"\r\nTrailer: X-Count\r\n" in raw
+    assert raw.endswith(b"0\r\nX-Count: 2\r\n\r\n")
+
+
+async def test_a_handler_can_send_them_to_everybody(app, serve):
+    response = announced()
+    response.trailers.always = True
+    raw = await raw_answer(app, serve, response, head(b"GET / HTTP/1.1", b"Connection: close"))
+    assert b"\r\nTrailer: X-Count\r\n" in raw
+    assert raw.endswith(b"0\r\nX-Count: 2\r\n\r\n")
+
+
+async def test_each_request_of_a_connection_asks_for_itself(app, serve):
+    plain, closing = head(b"GET / HTTP/1.1"), head(b"GET / HTTP/1.1", b"Connection: close")
+    raw = await raw_answer(
+        app, serve, counted, head(b"GET / HTTP/1.1", ASKS) + plain + head(b"GET / HTTP/1.1", ASKS) + closing
+    )
+    assert raw.count(b"two\r\n0\r\nX-Count: 2\r\n\r\n") == 2
+    assert raw.count(b"two\r\n0\r\n\r\n") == 2
 
 
 async def test_a_name_may_stand_there_twice(app, serve):
@@ -76,7 +122,7 @@ async def test_what_the_application_announces_itself_is_not_announced_twice(app,
 async def test_an_answer_that_is_not_chunked_leaves_them_out(app, serve, request_line, options, end):
     response = counted(**options)
     response.trailers["X-Early"] = "1"
-    raw = await raw_answer(app, serve, response, head(request_line, b"Connection: close"))
+    raw = await raw_answer(app, serve, response, head(request_line, b"Connection: close", ASKS))
     assert raw.endswith(end)
     assert b"X-Count" not in raw
     assert b"X-Early" not in raw
@@ -155,7 +201,7 @@ async def test_one_set_after_the_end_is_an_error(app, serve, kept):
 
 async def test_a_compressed_stream_has_them(app, serve):
     app.compress()
-    request = head(b"GET / HTTP/1.1", b"Connection: close", b"Accept-Encoding: gzip")
+    request = head(b"GET / HTTP/1.1", b"Connection: close", b"Accept-Encoding: gzip", ASKS)
     raw = await raw_answer(app, serve, counted(), request)
     assert b"\r\nContent-Encoding: gzip\r\n" in raw
     assert raw.endswith(b"\r\n0\r\nX-Count: 2\r\n\r\n")
@@ -182,5 +228,5 @@ async def test_the_test_client_tells_them_apart_from_headers(app):
         return counted()
 
     async with app.test_client() as client:
-        response = await client.get("/")
+        response = await client.get("/", headers={"TE": "trailers"})
         assert (response.trailers["X-Count"], "X-Count" in response.headers) == ("2", False)
