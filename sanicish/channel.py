@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
-from sanicish.events import Event
+from sanicish.events import Event, plain_id
 from sanicish.flow import READY
 from sanicish.response import StreamingHTTPResponse
 
@@ -115,7 +115,7 @@ class Channel:
                 self._number += 1
                 whole = Event(whole.data, whole.event, self._number, whole.retry, whole.comment)
             encoded = whole.encode()
-            self._history.append((str(whole.id), encoded))
+            self._history.append((plain_id(whole.id), encoded))
         else:
             encoded = whole.encode()
         for listener in tuple(self._listeners):
@@ -151,7 +151,10 @@ class Channel:
             room.set_result(None)
 
     def close(self) -> None:
-        """End the streams of all clients, once they were sent what waits for them."""
+        """End the streams of all clients, once they were sent what waits for them.
+
+        Clients that come back are sent what they missed of the history, and then 204, which ends an ``EventSource``.
+        """
         self._closed = True
         for listener in self._listeners:
             listener.ended = True
@@ -162,10 +165,16 @@ class Channel:
         if last_event_id is None:
             return []
         known = list(self._history)
+        if self._closed and known and known[-1][0] == last_event_id:
+            return []  # an id that several events have must not bring a client back for ever
         for place, (id, _) in enumerate(known):
             if id == last_event_id:
                 return [encoded for _, encoded in known[place + 1 :]]
         return [encoded for _, encoded in known]
+
+    def is_over(self, last_event_id: str | None) -> bool:
+        """Whether the channel is closed and a client that saw this event has missed nothing."""
+        return self._closed and not self.missed(last_event_id)
 
     async def stream_to(self, response: StreamingHTTPResponse, last_event_id: str | None) -> None:
         """Send one client what it missed and what will come; what ``sse(channel)`` does."""

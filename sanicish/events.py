@@ -14,7 +14,7 @@ from sanicish.formats import app_dumps
 from sanicish.response import StreamingHTTPResponse
 from sanicish.whole import HeaderMap
 
-__all__ = ["Event", "EventSender", "Source", "encode_event", "sse"]
+__all__ = ["Ending", "Event", "EventSender", "Source", "encode_event", "plain_id", "sse"]
 
 _LINES = re.compile(r"\r\n|\r|\n")
 _UNSAFE = re.compile(r"[\r\n\0]")
@@ -66,6 +66,11 @@ def _text(data: Any) -> str:
     return text if isinstance(text, str) else str(text, "utf-8")
 
 
+def plain_id(id: Any) -> str:
+    """An id as clients tell it in ``Last-Event-ID``: without what ends its line, and blanks around it."""
+    return _UNSAFE.sub("", str(id)).strip(" \t")
+
+
 def encode_event(value: Any) -> bytes:
     """An ``Event`` as it is; anything else is the data of one."""
     return value.encode() if isinstance(value, Event) else Event(value).encode()
@@ -99,6 +104,14 @@ class Source(Protocol):
 
     async def stream_to(self, response: StreamingHTTPResponse, last_event_id: str | None) -> None:
         """Send events until there are no more."""
+
+
+@runtime_checkable
+class Ending(Source, Protocol):
+    """A source that can be over for good."""
+
+    def is_over(self, last_event_id: str | None) -> bool:
+        """Whether there is nothing left for a client that has seen this event, and never will be."""
 
 
 class _Pinger:
@@ -166,24 +179,48 @@ def sse(
     ping: float | None = 15,
     status: int = 200,
     headers: HeaderMap = None,
+    last_event_id: str | None = None,
 ) -> StreamingHTTPResponse:
     """A response of server-sent events.
 
     ``source`` is an iterable, sync or async, of ``Event`` or of data; or a ``Channel``; or a callback that is given
     an ``EventSender``. ``ping`` is after how many seconds without an event a comment is sent, so that no proxy takes
     the stream for dead; ``None`` is never. The head leaves at once. An event stream may be as slow as it likes.
+
+    ``last_event_id`` stands for a missing ``Last-Event-ID``: a page that makes a new ``EventSource`` can only say it in
+    the URL.
+
+    Once a ``Channel`` is closed, a client that has seen its last event gets 204 without a body, the only response on
+    which a browser's ``EventSource`` does not reconnect (WHATWG HTML, section 9.2.3). While the server stops it gets an
+    empty stream, so that it comes back to the next one.
     """
     if not (
         isinstance(source, Source) or callable(source) or hasattr(source, "__aiter__") or hasattr(source, "__iter__")
     ):
         raise TypeError(f"sse() takes an iterable, a channel or a function, not {type(source).__name__}")
     request = current_request.get(None)
-    last_event_id = request.headers.get("last-event-id") if request is not None else None
+    last_event_id = _last_event_id(request) or last_event_id or None
+    fields = {**_HEADERS, **dict(headers or {})}
+    if isinstance(source, Ending) and source.is_over(last_event_id) and not _is_stopping(request):
+        return StreamingHTTPResponse(None, 204, fields, None)
     response = StreamingHTTPResponse(
-        _Events(source, ping, last_event_id),
-        status,
-        {**_HEADERS, **dict(headers or {})},
-        "text/event-stream; charset=utf-8",
+        _Events(source, ping, last_event_id), status, fields, "text/event-stream; charset=utf-8"
     )
     response.timeout = None
     return response
+
+
+def _last_event_id(request: Any) -> str | None:
+    """The id that a client saw last; browsers send it in UTF-8 (WHATWG HTML, section 9.2.3)."""
+    value: str | None = request.headers.get("last-event-id") if request is not None else None
+    if value is None or value.isascii():
+        return value
+    try:
+        return value.encode("latin-1").decode()
+    except ValueError:
+        return value
+
+
+def _is_stopping(request: Any) -> bool:
+    """Whether the server is; without a request nobody knows, and nobody is sent away for good."""
+    return request is None or request.app.is_stopping

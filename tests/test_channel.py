@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from sanicish import Channel, sse
-from tests.doubles.wire import Wire
+from tests.doubles.wire import Wire, talk
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 BIG = "x" * 65_536
@@ -166,6 +166,94 @@ def test_a_closed_channel_takes_no_events():
     channel.close()
     with pytest.raises(RuntimeError):
         channel.publish("late")
+
+
+def ask(last_event_id=None):
+    last = b"" if last_event_id is None else b"Last-Event-ID: %b\r\n" % last_event_id.encode()
+    return b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + last + b"\r\n"
+
+
+def closed(*ids, history=10):
+    """A channel that was closed after events with these ids."""
+    channel = Channel(history=history)
+    for id in ids:
+        channel.publish("x", id=id)
+    channel.close()
+    return channel
+
+
+@pytest.mark.parametrize(
+    ("channel", "last"),
+    [
+        (closed(), None),
+        (closed(), "7"),
+        (closed(history=0), None),
+        (closed(1, 2, 3), None),
+        (closed(1, 2, 3), "3"),
+        (closed("a", "b", "b", "b"), "b"),
+        (closed("a", "b\r\n"), "b"),
+        (closed("a", " b "), "b"),
+        (closed("a", "\u00e9\u20ac"), "\u00e9\u20ac"),
+        (closed("a", ""), ""),
+    ],
+)
+async def test_whoever_has_seen_the_last_event_of_a_closed_channel_gets_204(app, serve, channel, last):
+    app.add_route(lambda request: sse(channel), "/")
+    raw = await talk(await serve(app), ask(last))
+    assert raw.startswith(b"HTTP/1.1 204 No Content\r\nCache-Control: no-store\r\n")
+    assert raw.endswith(b"\r\n\r\n") and b"Content-" not in raw
+
+
+@pytest.mark.parametrize(("last", "number"), [("1", 2), ("2", 1), ("unknown", 3)])
+async def test_whoever_has_not_is_sent_the_rest_first(app, serve, last, number):
+    channel = closed(1, 2, 3)
+    app.add_route(lambda request: sse(channel), "/")
+    address = await serve(app)
+    raw = await talk(address, ask(last))
+    assert raw.startswith(b"HTTP/1.1 200 OK\r\n") and raw.endswith(b"id: 3\ndata: x\n\n\r\n0\r\n\r\n")
+    assert raw.count(b"data: x") == number
+    assert (await talk(address, ask("3"))).startswith(b"HTTP/1.1 204 ")
+
+
+async def test_an_open_channel_never_answers_204(app, serve):
+    channel = Channel(history=1)
+    app.add_route(lambda request: sse(channel), "/")
+    async with Wire(await serve(app)) as wire:
+        wire.send(GET)
+        assert (await wire.until(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+async def test_while_the_server_stops_a_closed_channel_is_an_empty_stream(app, serve):
+    """On 204 a browser would never come back, not even to the server that takes over."""
+    channel = closed(1)
+    app.add_route(lambda request: sse(channel), "/")
+    address = await serve(app)
+    app.lifecycle.stopping = True
+    raw = await talk(address, ask("1"))
+    assert raw.startswith(b"HTTP/1.1 200 OK\r\n") and raw.endswith(b"\r\n\r\n0\r\n\r\n")
+
+
+async def test_an_id_beyond_ascii_is_found_in_the_history(app, serve):
+    channel = Channel(history=3)
+    for id in ("\u00e9", "\u20ac", "z"):
+        channel.publish(id, id=id)
+    channel.close()
+    app.add_route(lambda request: sse(channel), "/")
+    raw = await talk(await serve(app), ask("\u00e9"))
+    assert raw.count(b"data: ") == 2
+
+
+@pytest.mark.parametrize(("header", "given", "number"), [(None, "2", 1), ("1", "2", 2), (None, "", 0), (None, None, 0)])
+async def test_a_page_can_say_in_the_url_what_it_saw_last(app, serve, header, given, number):
+    channel = Channel(history=3)
+    for _ in range(3):
+        channel.publish("x")
+    channel.close()
+    app.add_route(lambda request: sse(channel, last_event_id=given), "/")
+    address = await serve(app)
+    app.lifecycle.stopping = True
+    raw = await talk(address, ask(header))
+    assert raw.count(b"data: x") == number
 
 
 def test_what_is_no_policy_is_refused():
