@@ -22,26 +22,23 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from statistics import median
 
 import matplotlib as mpl
 import trustme
 from matplotlib.figure import Figure
 
+from benchmarks.levels import LEVELS, MIB, growing
 from benchmarks.plot import ACCENT, FAINT, INK, STYLE
 
 __all__ = ["main"]
 
 APP = Path(__file__).parent / "servers" / "sanicish" / "soaked.py"
-MIB = 2**20
 CLIENTS = 60
 BUSY = 8.0  # seconds until everybody stops for a look
 SETTLE = 6.0  # seconds, at most, until the server has forgotten them
-SPARE = 4 * MIB  # bytes that memory may vary by
 RECORD = re.compile(r"^(?=\d\d:\d\d:\d\d )", re.MULTILINE)
 # asyncio's own: a TLS connection that closes with a backlog and is reset may be lost twice, which it logs and survives.
 OF_ASYNCIO = "'NoneType' object has no attribute 'connection_lost'"
-LEVELS = ("descriptors", "connections", "tasks", "handlers")
 
 
 class Rude:
@@ -269,25 +266,6 @@ class Soak:
             self.process.kill()
         self.log.seek(0)
         return (f"it ended with {code}\n" if code else "") + self.log.read()
-
-
-def growing(samples: Sequence[dict[str, float]]) -> list[str]:
-    """What is not level, in words."""
-    quiet = [sample for sample in samples if sample["rest"]]
-    first, later = quiet[0], quiet[1:]
-    found = []
-    for name in LEVELS:
-        worst = max(sample[name] for sample in later[1:])  # the loop has opened what it needs in the first round
-        most = max(first[name], later[0][name])
-        if worst > most:
-            found.append(f"{name}: {worst:.0f} at rest, {most:.0f} at the beginning")
-    third = len(later) // 3
-    if third:
-        before = max(sample["memory"] for sample in later[third : 2 * third])
-        after = median(sample["memory"] for sample in later[2 * third :])
-        if after > before + SPARE:
-            found.append(f"memory: {after / MIB:.1f} MiB at the end, {before / MIB:.1f} MiB before")
-    return found
 
 
 def draw(samples: Sequence[dict[str, float]], title: str) -> Figure:

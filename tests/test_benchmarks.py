@@ -3,6 +3,7 @@
 import pytest
 
 from benchmarks.client import Answer, Asker, Body, NotOffered, Staller, Transfer, Wrong, request
+from benchmarks.levels import LEVELS, MIB, growing
 from benchmarks.process import HERE
 from benchmarks.scenarios import FULL, SCENARIOS, SMOKE, Scale
 from benchmarks.servers import SERVERS
@@ -250,3 +251,30 @@ def test_a_smoke_test_is_smaller_in_everything():
     for name in Scale.__dataclass_fields__:
         if name != "most_memory":
             assert getattr(SMOKE, name) * 2 <= getattr(FULL, name)
+
+
+# Levels of a server that is soaked
+
+
+def looks(**levels):
+    """What was seen of a server at rest, and of one thing under load that is not to be looked at."""
+    rest = [
+        {"rest": True, "memory": 50 * MIB, **dict.fromkeys(LEVELS, 3)}
+        | {name: seen[at] for name, seen in levels.items()}
+        for at in range(len(next(iter(levels.values()))))
+    ]
+    return [*rest, {"rest": False, "memory": 1e12, **dict.fromkeys(LEVELS, 1e6)}]
+
+
+@pytest.mark.parametrize("name", LEVELS)
+def test_what_is_more_at_rest_than_at_the_beginning_grows(name):
+    assert growing(looks(**{name: [7, 8, 8, 7, 8, 8]})) == []
+    assert growing(looks(**{name: [7, 8, 8, 9, 8, 8]})) == [f"{name}: 9 at rest, 8 at the beginning"]
+
+
+def test_memory_may_grow_at_first_and_vary():
+    flat = [m * MIB for m in (30, 80, 90, 91, 94, 90, 93, 91, 92)]
+    assert growing(looks(memory=flat)) == []
+    rising = [m * MIB for m in (30, 80, 82, 84, 86, 88, 90, 92, 94, 96, 98, 100)]
+    (found,) = growing(looks(memory=rising))
+    assert found.startswith("memory: ")

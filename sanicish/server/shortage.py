@@ -29,7 +29,7 @@ class Shortage:
             return
         self._looked = now
         try:
-            os.close(os.dup(0))
+            os.close(os.open(os.devnull, os.O_RDONLY))
         except OSError as error:
             if error.errno in EXHAUSTED:
                 self.report(error, connections)

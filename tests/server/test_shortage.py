@@ -38,9 +38,9 @@ def test_nothing_is_said_as_long_as_there_are_descriptors(clock, caplog):
 
 
 def test_a_look_finds_that_none_is_left(clock, caplog, monkeypatch):
-    def dup(descriptor):
+    def fail(path, flags):
         raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr(os, "dup", dup)
+    monkeypatch.setattr(os, "open", fail)
     Shortage(clock).look(3)
     assert "with 3 connections open" in caplog.text
