@@ -7,6 +7,7 @@ from email.utils import format_datetime
 from typing import Any
 
 from sanicish.headers import is_field_name, is_field_value
+from sanicish.log import error_logger
 
 __all__ = ["Cookie", "CookieJar", "RequestCookies", "parse_cookies"]
 
@@ -135,6 +136,25 @@ class Cookie(MutableMapping[str, Any]):
     def __repr__(self) -> str:
         return f"<Cookie: {self.encode()}>"
 
+    @property
+    def flaw(self) -> str | None:
+        """Why browsers drop this cookie, ``None`` if they keep it (RFC 6265bis 4.1.2.7 and 4.1.3; CHIPS)."""
+        given = self._attributes
+        name = self.key.lower()
+        if "secure" not in given:
+            if name.startswith(("__secure-", "__host-")):
+                return "a name with this prefix needs Secure"
+            if given.get("samesite") == "None":
+                return "SameSite=None needs Secure"
+            if "partitioned" in given:
+                return "Partitioned needs Secure"
+        if name.startswith("__host-"):
+            if "domain" in given:
+                return "a name that begins with __Host- may have no Domain"
+            if given.get("path") != "/":
+                return "a name that begins with __Host- needs Path=/"
+        return None
+
     def freeze(self) -> None:
         """Refuse every change from now on: the head has left."""
         self._frozen = True
@@ -176,6 +196,18 @@ def _check(name: str, value: Any) -> Any:
     return text
 
 
+_MOST_WARNINGS = 100  # names of cookies that are made up as requests arrive shall not fill the log, nor the memory
+_warned: set[str] = set()
+
+
+def _warn(cookie: Cookie) -> None:
+    """Log, once for each name, that browsers drop a cookie."""
+    flaw = cookie.flaw
+    if flaw is not None and cookie.key not in _warned and len(_warned) < _MOST_WARNINGS:
+        _warned.add(cookie.key)
+        error_logger.warning("browsers drop the cookie %s: %s", cookie.key, flaw)
+
+
 class CookieJar(Mapping[str, Cookie]):
     """The cookies a response sets: ``jar["name"] = "value"``, then ``jar["name"]["max-age"] = 60``; ``del`` expires one.
 
@@ -191,6 +223,12 @@ class CookieJar(Mapping[str, Cookie]):
         self._frozen = True
         for cookie in self.cookies:
             cookie.freeze()
+
+    def encoded(self) -> Iterator[str]:
+        """The values of the ``Set-Cookie`` fields; a cookie that browsers drop is sent, and the log says so once."""
+        for cookie in self.cookies:
+            _warn(cookie)
+            yield cookie.encode()
 
     def _put(self, cookie: Cookie) -> Cookie:
         if self._frozen:
@@ -235,7 +273,10 @@ class CookieJar(Mapping[str, Cookie]):
         samesite: str | None = "Lax",
         partitioned: bool = False,
     ) -> Cookie:
-        """Set a cookie with all its attributes (Sanic 23's call and defaults); ``max_age`` is seconds."""
+        """Set a cookie with all its attributes (Sanic 23's call and defaults); ``max_age`` is seconds.
+
+        Raises ``ValueError`` for a cookie that browsers drop, such as one with ``samesite="None"`` that is not secure.
+        """
         cookie = Cookie(key, value)
         cookie.update(
             path=path,
@@ -247,6 +288,8 @@ class CookieJar(Mapping[str, Cookie]):
             samesite=samesite,
             partitioned=partitioned,
         )
+        if cookie.flaw is not None:
+            raise ValueError(f"browsers drop the cookie {key}: {cookie.flaw}")
         return self._put(cookie)
 
     def delete_cookie(self, key: str, *, path: str = "/", domain: str | None = None) -> Cookie:
@@ -254,7 +297,7 @@ class CookieJar(Mapping[str, Cookie]):
         cookie = Cookie(key, "")
         cookie.update(path=path, domain=domain, max_age=0)
         # Browsers ignore a Set-Cookie of such a name that is not secure (RFC 6265bis 4.1.3).
-        cookie["secure"] = key.startswith(("__Host-", "__Secure-"))
+        cookie["secure"] = key.lower().startswith(("__host-", "__secure-"))
         return self._put(cookie)
 
 

@@ -99,8 +99,8 @@ class BaseHTTPResponse:
         if not self._cookies:
             return self._headers
         headers = self._headers.copy() if self._headers is not None else Headers()
-        for cookie in self._cookies.cookies:
-            headers.add("Set-Cookie", cookie.encode())
+        for value in self._cookies.encoded():
+            headers.add("Set-Cookie", value)
         return headers
 
 

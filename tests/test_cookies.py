@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from sanicish import Sanic
+from sanicish import Sanic, cookies
 from sanicish.cookies import Cookie, CookieJar, parse_cookies
 from sanicish.response import stream, text
 from tests.doubles.wire import Wire
@@ -267,8 +267,66 @@ def test_add_cookie_is_careful_unless_told_otherwise():
     jar = CookieJar()
     jar.add_cookie("a", "1")
     assert jar["a"].encode() == "a=1; Path=/; Secure; SameSite=Lax"
-    jar.add_cookie("b", "1", secure=False, samesite=None, httponly=True, max_age=5, domain="b", partitioned=True)
-    assert jar["b"].encode() == "b=1; Path=/; Domain=b; Max-Age=5; HttpOnly; Partitioned"
+    jar.add_cookie("b", "1", secure=False, samesite=None, httponly=True, max_age=5, domain="b")
+    assert jar["b"].encode() == "b=1; Path=/; Domain=b; Max-Age=5; HttpOnly"
+
+
+DROPPED = [
+    ("__Host-a", {"secure": False}, "needs Secure"),
+    ("__Host-a", {"domain": "shop.example"}, "no Domain"),
+    ("__host-a", {"path": "/x"}, "needs Path=/"),
+    ("__Secure-a", {"secure": False}, "needs Secure"),
+    ("a", {"samesite": "none", "secure": False}, "SameSite=None needs Secure"),
+    ("a", {"partitioned": True, "secure": False}, "Partitioned needs Secure"),
+]
+
+
+@pytest.mark.parametrize(("name", "attributes", "flaw"), DROPPED)
+def test_cookie_that_browsers_drop_is_refused(name, attributes, flaw):
+    jar = CookieJar()
+    with pytest.raises(ValueError, match=flaw):
+        jar.add_cookie(name, "1", **attributes)
+    assert not jar
+
+
+@pytest.mark.parametrize(
+    ("name", "attributes"),
+    [
+        ("__Host-a", {}),
+        ("__Secure-a", {"domain": "shop.example", "path": "/x"}),
+        ("a", {"samesite": "None", "partitioned": True}),
+        ("a", {"secure": False}),
+        ("Host-a", {"secure": False, "domain": "shop.example"}),
+    ],
+)
+def test_cookie_that_browsers_keep_is_set(name, attributes):
+    assert CookieJar().add_cookie(name, "1", **attributes).flaw is None
+
+
+@pytest.mark.parametrize(("name", "attributes", "flaw"), DROPPED)
+def test_cookie_made_piece_by_piece_that_browsers_drop_is_logged_once(app, caplog, monkeypatch, name, attributes, flaw):
+    monkeypatch.setattr(cookies, "_warned", set())
+
+    def handler(request):
+        response = text("")
+        response.cookies[name] = "1"
+        response.cookies[name].update({"secure": True} | attributes)
+        return response
+
+    app.get("/")(handler)
+    for _ in range(2):
+        assert app.test_client.get("/")[1].headers["Set-Cookie"].startswith(f"{name}=1; ")
+    [record] = [record for record in caplog.records if record.name == "sanicish.error"]
+    assert record.levelname == "WARNING" and name in record.message and flaw in record.message
+
+
+def test_names_made_up_for_each_request_do_not_fill_the_log(caplog, monkeypatch):
+    monkeypatch.setattr(cookies, "_warned", set())
+    for number in range(300):
+        jar = CookieJar()
+        jar[f"__Host-{number}"] = "1"
+        list(jar.encoded())
+    assert len(caplog.records) == 100
 
 
 def test_one_name_may_be_set_for_several_paths():
