@@ -11,6 +11,7 @@ from sanicish.constants import reason
 from sanicish.debug.hints import explain
 from sanicish.debug.page import error_page, masked
 from sanicish.exceptions import ContentRangeError, HeaderNotFound, InvalidRangeType, SanicException
+from sanicish.headers import Headers
 from sanicish.log import error_logger
 from sanicish.request import Request
 from sanicish.response import HTTPResponse
@@ -94,7 +95,9 @@ class ErrorHandler:
             details["context"] = known.context
         if known and known.extra and debug:
             details["extra"] = known.extra
-        form, headers = _form(request), known.headers if known else None
+        form = _form(request)
+        headers = Headers(known.headers if known else None)
+        headers.setdefault("X-Content-Type-Options", "nosniff")  # a page may quote what the client sent
         if not debug or status < 500:
             body, content_type = _PAGES[form](status, message, details, "")
             return HTTPResponse(body, status, headers, content_type)

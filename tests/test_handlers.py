@@ -54,6 +54,20 @@ def failing(app):
     return app
 
 
+async def test_page_is_not_to_be_taken_for_another_type_than_its_own(failing, serve):
+    address = await serve(failing)
+    for path in ("/<script>", "/teapot", "/value"):
+        for form in ("text/html", "application/json", "text/plain"):
+            page = await ask(address, path.replace("<", "%3C"), fields=[f"Accept: {form}"])
+            assert page.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_headers_of_an_exception_come_before_those_of_the_page(app, serve):
+    app.add_route(fail(SanicException("x", 418, headers={"x-content-type-options": "own", "X-A": "b"})), "/")
+    page = await ask(await serve(app))
+    assert (page.headers["x-content-type-options"], page.headers["x-a"]) == ("own", "b")
+
+
 # The form of a page
 
 
