@@ -80,7 +80,7 @@ class Sanic(Registry):
         self._teacher: Teacher | None = None
         self.compression: Compression | None = None
         self._answer: Answer = answer
-        self.router = Router()
+        self.router = Router(self.name)
         self.blueprints: dict[str, Blueprint] = {}
         self.lifecycle = Lifecycle()
         self.watchers: list[Callable[[Exchange], None]] = []  # told of every exchange when its handler begins
@@ -241,7 +241,7 @@ class Sanic(Registry):
                     uri,
                     method,
                     definition.handler,
-                    name=definition.name,
+                    name=f"{self.name}.{definition.name}",
                     host=host,
                     strict=self.strict_slashes if strict is None else strict,
                     stream=definition.stream,
@@ -264,13 +264,12 @@ class Sanic(Registry):
                 one.request_middleware.append(definition.middleware)
 
     def url_for(self, view_name: str, **values: Any) -> str:
-        """The path of a route by its name, parameters filled in and the rest as query.
+        """The path of a route by its name, with the application's name or without; the rest of ``values`` is the query.
 
         ``_external=True`` with ``_server`` (or ``SERVER_NAME``) and ``_scheme`` gives a whole address, ``_anchor`` a
         fragment, ``_method`` checks that the route has it. Raises ``URLBuildError``.
         """
-        name = view_name if self.router.by_name(view_name) else view_name.removeprefix(f"{self.name}.")
-        return self.router.url_for(name, values, self.config.get("SERVER_NAME"))
+        return self.router.url_for(view_name, values, self.config.get("SERVER_NAME"))
 
     def add_task(self, task: Any, *, name: str | None = None) -> asyncio.Task[Any] | None:
         """Run a coroutine, or a function that makes one (of the app, if it takes it), beside the server.

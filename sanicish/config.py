@@ -74,6 +74,7 @@ DEFAULTS: dict[str, Any] = {
     "REAL_IP_HEADER": None,
     "PROXIES_COUNT": None,
     "FORWARDED_FOR_HEADER": "X-Forwarded-For",
+    "SERVER_NAME": None,  # host, or scheme and host, of the application's addresses, whatever host a client names
     # debug mode
     "DEBUG_BLOCKING_TIME": 0.1,  # how long the loop may stand still before the code that keeps it is named
     # everything else

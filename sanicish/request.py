@@ -318,15 +318,15 @@ class Request:
 
     @property
     def host(self) -> str:
-        """Host and port as the client named them; empty in an HTTP/1.0 request that names none."""
+        """Host and port: of ``SERVER_NAME``, else as the client named them; empty in an HTTP/1.0 request that names none."""
         value: str = self._public_address.netloc or self.forwarded.get("host") or self.headers.get("host", "")
         return value
 
     @property
     def _public_address(self) -> SplitResult:
-        """What ``SERVER_NAME`` says, if it is a whole address."""
+        """``SERVER_NAME``: a host, or a whole address; it comes before everything a client or proxy sends."""
         name = str(self._config.get("SERVER_NAME") or "")
-        return urlsplit(name) if "//" in name else _NO_ADDRESS
+        return urlsplit(name if "//" in name else f"//{name}") if name else _NO_ADDRESS
 
     @property
     def server_name(self) -> str:
@@ -337,7 +337,7 @@ class Request:
     @property
     def server_port(self) -> int:
         """The port the client used."""
-        port: int | None = self.forwarded.get("port")
+        port: int | None = None if self._public_address.netloc else self.forwarded.get("port")
         if port is None:
             text = self.host[len(self.server_name) + 1 :]
             port = int(text) if text.isascii() and text.isdigit() and len(text) <= 5 else None
@@ -356,7 +356,7 @@ class Request:
         return f"{self.scheme}://{self.host}{self.path}{query}"
 
     def url_for(self, view_name: str, **values: Any) -> str:
-        """The whole address of a route, on the host this request came to."""
+        """The whole address of a route, on ``SERVER_NAME`` if it is set, else on the host that the client named."""
         return str(self.app.url_for(view_name, _external=True, _scheme=self.scheme, _server=self.host, **values))
 
     # What the application made of it
@@ -389,7 +389,7 @@ class Request:
 
     @property
     def endpoint(self) -> str | None:
-        """The name of the route."""
+        """The name of the route, behind that of the application: ``shop.login``, ``shop.blueprint.login`` (Sanic 21)."""
         return self.route.name if self.route is not None else None
 
     name = endpoint

@@ -300,9 +300,10 @@ class _Table:
 
 
 class Router:
-    """All routes of an application."""
+    """All routes of an application, whose names begin with ``app`` and a dot."""
 
-    def __init__(self) -> None:
+    def __init__(self, app: str = "") -> None:
+        self._app = app
         self._table = _Table()
         self._hosts: dict[str, _Table] = {}
         self._known: dict[tuple[str, str], tuple[Route, dict[str, Any]]] = {}  # paths repeat themselves
@@ -371,8 +372,8 @@ class Router:
         return None
 
     def by_name(self, name: str) -> Route | None:
-        """The first route with this name."""
-        return self._names.get(name)
+        """The first route with this name, which may leave out that of the application."""
+        return self._names.get(name) or self._names.get(f"{self._app}.{name}")
 
     def url_for(self, name: str, values: dict[str, Any], server_name: str | None = None) -> str:
         """The address of a route: ``values`` fill its parameters, the rest is the query.
@@ -389,7 +390,7 @@ class Router:
         route = self.by_name(name)
         if route is None:
             raise URLBuildError(f"Endpoint with name `{name}` was not found")
-        if method is not None and all(r.method != method for r in self.routes if r.name == name):
+        if method is not None and all(r.method != method for r in self.routes if r.name == route.name):
             raise URLBuildError(f"the route {name} has no method {method}")
         if any(parameter.name == FILE_PARAMETER for parameter in route.parameters) and "filename" in values:
             values[FILE_PARAMETER] = str(values.pop("filename")).lstrip("/")

@@ -77,7 +77,7 @@ def test_what_is_no_response_is_a_500_that_the_log_explains(app, caplog, value):
 
     app.get("/a")(wrong)
     assert get(app, "/a").status == 500
-    assert f"Invalid response type {type(value).__name__} from wrong" in caplog.text
+    assert f"Invalid response type {type(value).__name__} from test.wrong" in caplog.text
 
 
 async def test_options_of_the_whole_server_is_answered_without_a_route(app, serve):

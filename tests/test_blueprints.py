@@ -250,18 +250,20 @@ def test_names_of_routes_begin_with_the_blueprint(app, bp):
 
     bp.get("/b/<id:int>", name="b")(answering("b"))
     app.blueprint(bp)
-    assert body(app, "/bp/a") == "bp.handler"
-    assert app.url_for("bp.handler") == "/bp/a"
+    assert body(app, "/bp/a") == "test.bp.handler"
+    assert app.url_for("bp.handler") == app.url_for("test.bp.handler") == "/bp/a"
     assert app.url_for("bp.b", id=3) == "/bp/b/3"
     assert app.url_for("test.bp.b", id=3) == "/bp/b/3"
 
 
-def test_blueprint_named_as_the_application_keeps_its_names(app):
+def test_whole_name_comes_before_one_without_the_application(app):
     bp = Blueprint("test")
     bp.get("/a", name="a")(answering("a"))
     app.blueprint(bp)
-    app.get("/b", name="a")(answering("b"))
     assert app.url_for("test.a") == "/a"
+    app.get("/b", name="a")(answering("b"))
+    assert app.url_for("test.a") == "/b"
+    assert app.url_for("test.test.a") == "/a"
 
 
 # Middleware: only for its own routes

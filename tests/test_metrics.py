@@ -68,12 +68,12 @@ async def test_what_is_counted_of_an_exchange(app, serve, registry):
     for name in (b"a", b"b"):
         await ask(address, b"POST /up/" + name + b" HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello")
     page = await told(address)
-    assert page("exchanges_total", route="up", method="POST", status="201", outcome="completed") == 2
-    assert page("received_bytes_total", route="up") == 10
-    assert page("sent_bytes_total", route="up") == 6
+    assert page("exchanges_total", route="test.up", method="POST", status="201", outcome="completed") == 2
+    assert page("received_bytes_total", route="test.up") == 10
+    assert page("sent_bytes_total", route="test.up") == 6
     for name in ("exchange_duration_seconds", "first_byte_seconds"):
-        assert page(f"{name}_count", route="up") == page(f"{name}_bucket", route="up", le="+Inf") == 2
-        assert 0 < page(f"{name}_sum", route="up") < 5
+        assert page(f"{name}_count", route="test.up") == page(f"{name}_bucket", route="test.up", le="+Inf") == 2
+        assert 0 < page(f"{name}_sum", route="test.up") < 5
 
 
 async def test_a_client_cannot_make_up_series(app, serve, registry):
@@ -105,7 +105,7 @@ async def test_an_outcome_is_counted_as_it_was(app, serve, registry):
         await wire.rest()
     await ended.wait()
     page = await told(address)
-    assert page("exchanges_total", route="broken", method="GET", status="200", outcome="failed") == 1
+    assert page("exchanges_total", route="test.broken", method="GET", status="200", outcome="failed") == 1
 
 
 async def test_what_is_open_is_told_while_it_moves_and_counted_once(app, serve, registry):
@@ -124,12 +124,12 @@ async def test_what_is_open_is_told_while_it_moves_and_counted_once(app, serve, 
         await wire.until(b"abc\r\n")
         page = await told(address)
         assert (page("connections"), page("open_exchanges"), page("open_streams")) == (2, 2, 1)
-        assert page("sent_bytes_total", route="rows") == 3
+        assert page("sent_bytes_total", route="test.rows") == 3
         go_on.set()
         await wire.until(b"0\r\n\r\n")
     page = await told(address)
     assert (page("connections"), page("open_exchanges"), page("open_streams")) == (1, 1, 0)
-    assert page("sent_bytes_total", route="rows") == 5
+    assert page("sent_bytes_total", route="test.rows") == 5
 
 
 async def test_the_first_byte_of_a_stream_is_not_its_last(app, serve, registry):
@@ -147,8 +147,14 @@ async def test_the_first_byte_of_a_stream_is_not_its_last(app, serve, registry):
     await ask(address, GET)
     await ask(address, get("/rows"))
     page = await told(address)
-    assert 0 < page("first_byte_seconds_sum", route="rows") < page("exchange_duration_seconds_sum", route="rows")
-    assert 0 < page("first_byte_seconds_sum", route="whole") == page("exchange_duration_seconds_sum", route="whole")
+    assert (
+        0 < page("first_byte_seconds_sum", route="test.rows") < page("exchange_duration_seconds_sum", route="test.rows")
+    )
+    assert (
+        0
+        < page("first_byte_seconds_sum", route="test.whole")
+        == page("exchange_duration_seconds_sum", route="test.whole")
+    )
 
 
 async def test_openmetrics_is_told_to_who_asks_for_it(app, serve, registry):
@@ -172,7 +178,7 @@ async def test_two_places_count_once(app, serve, registry):
     address = await serve(app)
     await ask(address, GET)
     page = await told(address, "/again")
-    assert page("exchanges_total", route="home", method="GET", status="200", outcome="completed") == 1
+    assert page("exchanges_total", route="test.home", method="GET", status="200", outcome="completed") == 1
 
 
 async def test_a_port_of_their_own_tells_nothing_else(app, serve, registry, caplog):
@@ -185,7 +191,7 @@ async def test_a_port_of_their_own_tells_nothing_else(app, serve, registry, capl
     (line,) = [record.getMessage() for record in caplog.records if "metrics on " in record.getMessage()]
     own = ("127.0.0.1", int(line.removesuffix("/metrics").rpartition(":")[2]))
     page = await told(own)
-    assert page("exchanges_total", route="home", method="GET", status="200", outcome="completed") == 1
+    assert page("exchanges_total", route="test.home", method="GET", status="200", outcome="completed") == 1
     assert (await ask(own, GET)).status == 404
 
 

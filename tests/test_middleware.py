@@ -135,7 +135,7 @@ def test_request_middleware_sees_the_route(app):
         return text("")
 
     app.test_client.get("/7")
-    assert seen == [("item", "/<id:int>", {"id": 7})]
+    assert seen == [("test.item", "/<id:int>", {"id": 7})]
 
 
 @pytest.mark.parametrize("before_body", [False, True])
@@ -143,7 +143,7 @@ def test_middleware_before_the_body_sees_the_route_too(app, client, before_body)
     seen = []
     app.on_request(lambda request: seen.append(request.endpoint), before_body=before_body)
     client.get("/a")
-    assert seen == ["a"]
+    assert seen == ["test.a"]
 
 
 def test_request_middleware_sees_the_body_of_a_buffered_route(app):

@@ -51,7 +51,7 @@ async def test_what_is_told_of_a_stream(app, serve):
         await wire.until(b"x" * 1000)
         (told,) = app.streams()
         assert told._replace(age=0, rate=0, peer="", where="") == OpenStream(
-            "up", "POST", "/up/a?b=1", "", 0, 5, 1000, 0, 0, "handler", "", "abc"
+            "test.up", "POST", "/up/a?b=1", "", 0, 5, 1000, 0, 0, "handler", "", "abc"
         )
         assert told.peer == "{}:{}".format(*wire.writer.get_extra_info("sockname"))
         assert 0 < told.age < 5 and told.rate == pytest.approx(1005 / told.age, rel=0.01)

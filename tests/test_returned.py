@@ -148,7 +148,7 @@ def test_wrong_type_is_a_500_whose_log_line_says_what_is_allowed(app, caplog):
         return 5
 
     assert get(app, "/a").status == 500
-    assert "Invalid response type int from handler" in caplog.text
+    assert "Invalid response type int from test.handler" in caplog.text
     assert "allowed: a response, str, bytes, dict, list, a generator" in caplog.text
 
 

@@ -80,8 +80,8 @@ def workers(url, asked, without=()):
 
 
 def counts(page):
-    home = page("exchanges_total", route="home", method="GET", status="200", outcome="completed")
-    return home, page.samples["orders_total", ()], page("exchange_duration_seconds_count", route="home")
+    home = page("exchanges_total", route="crew.home", method="GET", status="200", outcome="completed")
+    return home, page.samples["orders_total", ()], page("exchange_duration_seconds_count", route="crew.home")
 
 
 def eventually(ask):
