@@ -14,7 +14,8 @@ from sanicish.app import Sanic
 from sanicish.exceptions import InvalidSetting
 from sanicish.flags import Parser, settings_of
 from sanicish.hosted import is_asgi
-from sanicish.server.running import MissingExtra
+from sanicish.server.link import Link
+from sanicish.server.running import MissingExtra, NoWorkers
 from sanicish.server.tls import tls_context
 from sanicish.simple import simple_app
 
@@ -154,6 +155,7 @@ def main(arguments: list[str] | None = None) -> int:
     if given[:1] == ["port"]:
         return porting.main(given[1:])
     options = Parser(_version()).parse_args(given)
+    Link.inherited()  # as soon as possible: a worker that hangs in what it imports shall say where
     try:
         tls = _tls(options.cert, options.key)
         sock = _inherited(options.fd)
@@ -197,5 +199,5 @@ def _run(app: Sanic, options: Namespace, tls: dict[str, str] | None, sock: socke
             raise  # not the address but a listener failed, and it has said which
         place = options.unix or (f"descriptor {options.fd}" if sock else f"{options.host}:{options.port}")
         raise CommandError(f"cannot listen on {place}: {_reason(error)}") from None
-    except (InvalidSetting, MissingExtra) as error:
+    except (InvalidSetting, MissingExtra, NoWorkers) as error:
         raise CommandError(str(error)) from None

@@ -8,6 +8,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 import urllib.request
 from contextlib import contextmanager
 
@@ -259,6 +260,23 @@ def test_trusted_proxies_that_make_no_sense_are_one_clear_line(place, monkeypatc
     returned, said = fails("shop:app", "-p", 0, *more)
     sentence = "the setting TRUSTED_PROXIES is a list of addresses and networks, unix, or *, not 'near'"
     assert (returned, said) == (1, f"sanicish: {sentence}\n")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", ["", "--workers 2"])
+def test_standard_streams_may_be_closed(place, more):
+    """A shell starts it, for nobody else can close them."""
+    line = f"exec {sys.executable} -m sanicish shop:app --unix s.sock {more} <&- >&- 2>&-"
+    process = subprocess.Popen(["/bin/sh", "-c", line])
+    deadline = time.monotonic() + 20
+    with socket.socket(socket.AF_UNIX) as client:
+        while client.connect_ex("s.sock"):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.01)
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert client.recv(100).startswith(b"HTTP/1.1 200 OK")
+    process.terminate()
+    assert process.wait(20) == 0
 
 
 def test_port_in_use_is_one_clear_line(place):

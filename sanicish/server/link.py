@@ -45,6 +45,7 @@ OTHERWISE = b"o"  # what is imported by name is not the same application: run th
 MAKE_WAY, LEAVE, DRAIN, FORCE = b"m", b"l", b"d", b"f"  # for a successor; at the end, with a drain; at once
 
 _MEMORY_PAUSE = 5.0  # seconds between two looks at how much a worker holds
+_BEFORE = 1.0  # seconds before it is killed, a worker that starts leaves its stacks
 _SIGNS = 4  # of life, in the time after which a worker is replaced
 
 
@@ -91,8 +92,9 @@ class Link:
         if self.stacks is not None:
             os.set_inheritable(self.stacks.fileno(), False)
             faulthandler.enable(self.stacks)
-            if self._start_limit:  # a little before the supervisor has waited long enough
-                faulthandler.dump_traceback_later(self._start_limit * 0.95, file=self.stacks)
+            if self._start_limit:  # before the supervisor has waited long enough
+                seconds = max(self._start_limit / 2, self._start_limit - _BEFORE)
+                faulthandler.dump_traceback_later(seconds, file=self.stacks)
 
     def run_otherwise(self, command: Sequence[str]) -> None:
         """Become the process of another command, with the same link and no plan."""

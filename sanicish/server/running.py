@@ -86,6 +86,7 @@ class Serving:
         app = self._app
         motd = motd and app.config.get("MOTD", True)
         self._forget()
+        _open_standard_streams()
         link = Link.inherited()
         if link is not None:
             self._work(link, listen)
@@ -208,6 +209,13 @@ class Serving:
 
 def _nobody() -> None:
     """Stands for who could be asked to stop, as long as there is nobody."""
+
+
+def _open_standard_streams() -> None:
+    """Open what was closed of descriptors 0 to 2 (``>&-``), lest a socket becomes one: libuv does not close these."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
 
 
 def _say(app: Served, url: str, workers: int) -> None:

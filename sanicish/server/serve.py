@@ -240,8 +240,8 @@ class Server:
 
     @property
     def state(self) -> str:
-        """In a word: starting, serving, or stopping."""
-        if self.draining or self.stopping:
+        """In a word: starting, serving, or stopping; where a successor serves, serving."""
+        if (self.draining or self.stopping) and not self.kept_seconds:
             return "stopping"
         return "serving" if self.ready else "starting"
 

@@ -110,6 +110,17 @@ def test_a_worker_that_crashes_is_replaced_and_its_stack_is_logged(start):
     program.workers(2)
 
 
+def test_a_worker_that_hangs_as_it_starts_is_killed_and_its_stack_is_logged(start, tmp_path):
+    program = start(*command("--timeout-start", "2"), crew=PROGRAM).serving()
+    before = program.workers(2)
+    (tmp_path / "crew.py").write_text(f"def wait():\n    while True:\n        pass\n\nwait()\n{PROGRAM}")
+    program.process.send_signal(signal.SIGHUP)
+    program.read_until("did not become ready in time; it is killed")
+    program.read_until("hung (signal 9):")
+    program.read_until("in wait")
+    assert program.workers(2) == before
+
+
 # Starts that cannot be
 
 

@@ -206,6 +206,15 @@ async def test_idle_connection_may_ask_once_more_when_a_successor_is_there(serve
         assert await wire.rest() == b""
 
 
+async def test_a_probe_is_told_of_no_stop_when_a_successor_is_there(server):
+    async with Wire(server.sockets[0].getsockname()) as wire:
+        wire.send(request("/ready"))
+        await wire.answer()
+        await stopping(server)
+        wire.send(request("/ready"))
+        assert (await wire.answer()).status == 200
+
+
 async def test_stream_is_told_of_the_stop_and_its_connection_may_ask_once_more_when_a_successor_is_there(app, server):
     @app.get("/until")
     async def until(request):
