@@ -126,7 +126,7 @@ class Scene:
             self.outcomes.append(str(outcome))
 
     async def start(self, *, behind_proxy):
-        self.app.config.PROXY_PROTOCOL = behind_proxy
+        self.app.config.update({"PROXY_PROTOCOL": behind_proxy, "TRUSTED_PROXIES": "127.0.0.1, unix"})
         where = {"unix": self.path} if self.kind == "unix" else {"port": 0}
         secure = {"ssl": self.tls.server} if self.kind == "tls" else {}
         made = await self.app.create_server(access_log=False, **where, **secure)
