@@ -17,12 +17,12 @@ from sanicish.exceptions import BadRequest, SanicException
 
 app = Sanic("resumable")
 app.ctx.folder, app.ctx.coming = Path(tempfile.gettempdir()), set()
-
 NAME = "/<name:[A-Za-z0-9_-][A-Za-z0-9_.-]*>"
+RANGE = re.compile("bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
 
 
 def part_of(name):
-    part = app.ctx.folder / f"{name}.part"
+    part = app.ctx.folder / f".{name}.part"  # no upload can be named so
     return part, part.stat().st_size if part.exists() else 0
 
 
@@ -36,16 +36,16 @@ async def upload(request, name):
     part, size = part_of(name)
     first, total = 0, request.stream.total  # without Content-Range it begins anew
     if "content-range" in request.headers:
-        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", request.headers["content-range"])
-        if not found:
+        said = RANGE.fullmatch(request.headers["content-range"])
+        if not said or not (first := int(said[1])) <= (last := int(said[2])) < (total := int(said[3])):
             raise BadRequest("Content-Range is bytes FIRST-LAST/TOTAL")
-        first, total = map(int, found.groups())
+        request.stream.limit(last + 1 - first)  # more is a 413
     if name in app.ctx.coming or first not in (0, size):
         raise SanicException("it does not go on there, or comes already", 409, headers={"Upload-Offset": str(size)})
     app.ctx.coming.add(name)
-    try:
+    try:  # when the client leaves, what came has been written
         async with aiofiles.open(part, "ab" if first else "wb") as out:
-            async for data in request.stream:  # when the client leaves, what came has been written
+            async for data in request.stream:
                 await out.write(data)
     finally:
         app.ctx.coming.discard(name)

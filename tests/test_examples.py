@@ -283,6 +283,44 @@ async def test_resumable_upload_does_not_go_on_elsewhere(serve, tmp_path):
     assert answer.startswith(b"HTTP/1.1 409 ") and b"Upload-Offset: 0\r\n" in answer
 
 
+@pytest.mark.parametrize(
+    ("told", "status"),
+    [
+        ("bytes 0-4/5", 413),
+        ("bytes 0-4/10", 413),
+        ("bytes 0-6/5", 400),
+        ("bytes 6-0/7", 400),
+        ("bytes 0-6/*", 400),
+        ("items 0-6/7", 400),
+        (f"bytes 0-{'9' * 5_000}/{'9' * 5_001}", 400),
+    ],
+)
+async def test_resumable_upload_of_other_bytes_than_it_says_is_refused(serve, tmp_path, told, status):
+    module = example("resumable_upload")
+    module.app.ctx.folder = tmp_path
+    address = await serve(module.app)
+    answer = await talk(address, put(b"/a.bin", b"0123456", b"Content-Range: " + told.encode()))
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
+    assert not (tmp_path / "a.bin").exists()
+    answer = await talk(address, put(b"/a.bin", b"0123456", b"Content-Range: bytes 0-6/7"))
+    assert answer.startswith(b"HTTP/1.1 201 ")
+    assert (tmp_path / "a.bin").read_bytes() == b"0123456"
+
+
+async def test_chunked_resumable_upload_of_more_than_it_says_is_cut_there(serve, tmp_path):
+    module = example("resumable_upload")
+    module.app.ctx.folder = tmp_path
+    address = await serve(module.app)
+    head = b"PUT /a.bin HTTP/1.1\r\n" + CLOSE + b"Transfer-Encoding: chunked\r\nContent-Range: bytes 0-4/10\r\n\r\n"
+    assert (await talk(address, head + b"5\r\n01234\r\n2\r\n56\r\n0\r\n\r\n")).startswith(b"HTTP/1.1 413 ")
+    told = (await talk(address, b"HEAD /a.bin HTTP/1.1\r\n" + CLOSE + b"\r\n")).lower().partition(b"upload-offset: ")[2]
+    offset = int(told.split()[0])  # 0 or 5, as the chunks arrived
+    rest = b"0123456789"[offset:]
+    answer = await talk(address, put(b"/a.bin", rest, b"Content-Range: bytes %d-9/10" % offset))
+    assert answer.startswith(b"HTTP/1.1 201 ")
+    assert (tmp_path / "a.bin").read_bytes() == b"0123456789"
+
+
 async def test_file_server(serve, tmp_path):
     (tmp_path / "index.html").write_text("<p>hello")
     (tmp_path / "data.bin").write_bytes(b"x" * 100_000)
