@@ -3,7 +3,11 @@
 import ast
 import json
 import re
+import resource
+import subprocess
+import sys
 import textwrap
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -551,6 +555,63 @@ def test_line_ends_and_encodings_stay(tmp_path):
     (tmp_path / "old.py").write_bytes(data)
     main(["port", "--fix", str(tmp_path)])
     assert (tmp_path / "old.py").read_bytes() == data.replace(b"from sanic ", b"from sanicish ")
+
+
+@pytest.mark.slow
+def test_file_that_cannot_be_written_is_left_whole_and_the_command_fails(shop):
+    large = SHOP + "# " + "x" * 20_000 + "\n"
+    (shop / "large.py").write_text(large)
+    command = [sys.executable, "-m", "sanicish", "port", "--fix", str(shop)]
+    limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (10_000, 10_000))
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, preexec_fn=limit)
+    assert done.returncode == 1
+    assert done.stderr == f"{shop / 'large.py'}: cannot be written, and was left as it is: File too large\n"
+    assert (shop / "large.py").read_text() == large
+    assert "from sanicish" in (shop / "shop.py").read_text()
+    assert sorted(path.name for path in shop.iterdir()) == ["large.py", "shop.py"]
+
+
+def test_mode_of_a_file_stays(shop):
+    (shop / "shop.py").chmod(0o750)
+    main(["port", "--fix", str(shop)])
+    assert (shop / "shop.py").stat().st_mode & 0o777 == 0o750
+
+
+@pytest.mark.parametrize("fix", [[], ["--fix"]])
+def test_links_that_lead_out_of_the_folder_are_passed_over_and_named(tmp_path, capsys, fix):
+    (tmp_path / "outside.py").write_text(SHOP)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "link.py").symlink_to(tmp_path / "outside.py")
+    (folder / "up.py").symlink_to("../outside.py")
+    assert main(["port", *fix, str(folder)]) == 0
+    captured = capsys.readouterr()
+    for name in ("link.py", "up.py"):
+        assert f"{folder / name}: passed over, it is a link that leads out of {folder}\n" in captured.err
+    assert captured.out.startswith("0 files read")
+    assert (tmp_path / "outside.py").read_text() == SHOP
+
+
+def test_link_inside_the_folder_stays_a_link_and_its_file_is_fixed_once(shop, capsys):
+    (shop / "again.py").symlink_to("shop.py")
+    (shop / "lost.py").symlink_to("nowhere.py")
+    assert main(["port", "--fix", str(shop), str(shop / "shop.py")]) == 0
+    assert capsys.readouterr() == ("1 file read, 3 fixed, 0 to change, 0 to look at\n", "")
+    assert (shop / "again.py").is_symlink()
+    assert "from sanicish" in (shop / "shop.py").read_text()
+
+
+def test_link_that_is_named_is_followed(shop, tmp_path):
+    (tmp_path / "link.py").symlink_to(shop / "shop.py")
+    assert main(["port", "--fix", str(tmp_path / "link.py")]) == 0
+    assert (tmp_path / "link.py").is_symlink()
+    assert "from sanicish" in (shop / "shop.py").read_text()
+
+
+def test_what_is_no_python_makes_the_command_fail(tmp_path, capsys):
+    (tmp_path / "old.py").write_text("from sanic import Sanic\nprint 'a'\n")
+    assert main(["port", str(tmp_path)]) == 1
+    assert "old.py: cannot be read" in capsys.readouterr().err
 
 
 def test_what_is_no_python_is_told_and_the_rest_is_read(shop, capsys):

@@ -3,7 +3,10 @@
 import argparse
 import io
 import json
+import os
+import shutil
 import sys
+import tempfile
 import tokenize
 from collections import Counter
 from collections.abc import Iterator
@@ -30,8 +33,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="sanicish port",
         description="List what has to change in code that was written for Sanic, Flask or Quart.",
-        epilog="It exits with 1 while something has to be changed, else with 0. `look` is for places that run as they"
-        " are, but act differently or better than before.",
+        epilog="It exits with 1 while something has to be changed, or if a file cannot be read or written, else with 0."
+        " `look` is for places that run as they are, but act differently or better than before.",
     )
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="a Python file, or a folder of them")
     parser.add_argument("--fix", action="store_true", help="make the changes that are safe, and list the others")
@@ -39,12 +42,23 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _files(path: Path) -> Iterator[Path]:
-    if path.is_file():
-        yield path
-        return
-    for found in sorted(path.rglob("*.py")):
-        inner = found.relative_to(path).parts[:-1]
+def _files(paths: list[Path]) -> Iterator[Path]:
+    """The files that were named, and those of the folders, each once; links that lead out of a folder are named."""
+    seen: set[Path] = set()
+    for path in paths:
+        root = path.resolve()
+        for found in [path] if path.is_file() else _inside(path):
+            real = found.resolve()
+            if found != path and not real.is_relative_to(root):
+                print(f"{found}: passed over, it is a link that leads out of {path}", file=sys.stderr)
+            elif real.is_file() and real not in seen:
+                seen.add(real)
+                yield found
+
+
+def _inside(folder: Path) -> Iterator[Path]:
+    for found in sorted(folder.rglob("*.py")):
+        inner = found.relative_to(folder).parts[:-1]
         if not any(part in _SKIPPED or part.startswith(".") for part in inner):
             yield found
 
@@ -61,11 +75,29 @@ def _port(path: Path, fixing: bool, own: set[str]) -> _Report:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
         text = data.decode(encoding)
         text, made, findings = fix(text, own) if fixing else (text, 0, read(text, own))
-        if made:
-            path.write_bytes(text.encode(encoding))
     except (OSError, SyntaxError, ValueError) as error:  # ValueError: bytes that are no text
         return _Report(path, [], 0, f"cannot be read: {error}")
+    if made:
+        try:
+            _replace(path.resolve(), text.encode(encoding))
+        except OSError as error:
+            return _Report(path, [], 0, f"cannot be written, and was left as it is: {error.strerror or error}")
     return _Report(path, findings, made)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Give a file new content, whole or not at all: it is written beside the file, which then takes its place."""
+    descriptor, draft = tempfile.mkstemp(".new", f".{path.name}.", path.parent)
+    try:
+        with open(descriptor, "wb") as out:
+            out.write(data)
+            out.flush()
+            os.fsync(descriptor)
+            shutil.copymode(path, draft)
+        os.replace(draft, path)
+    except BaseException:
+        os.unlink(draft)
+        raise
 
 
 def _as_json(reports: list[_Report], out: TextIO) -> None:
@@ -97,14 +129,14 @@ def _as_text(reports: list[_Report], fix: bool, out: TextIO) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command with what follows ``port``; gives 1 while something has to be changed, else 0."""
+    """Run the command with what follows ``port``; gives 1 while something has to be changed or failed, else 0."""
     options = _parser().parse_args(arguments)
     missing = [path for path in options.paths if not path.exists()]
     if missing:
         print(f"sanicish port: there is no {missing[0]}", file=sys.stderr)
         return 2
     own = _own(options.paths)
-    reports = [_port(file, options.fix, own) for path in options.paths for file in _files(path)]
+    reports = [_port(file, options.fix, own) for file in _files(options.paths)]
     for report in reports:
         if report.error:
             print(f"{report.path}: {report.error}", file=sys.stderr)
@@ -112,4 +144,4 @@ def main(arguments: list[str]) -> int:
         _as_json(reports, sys.stdout)
     else:
         _as_text(reports, options.fix, sys.stdout)
-    return int(any(one.kind != "look" for report in reports for one in report.findings))
+    return int(any(report.error or any(one.kind != "look" for one in report.findings) for report in reports))
