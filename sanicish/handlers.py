@@ -9,7 +9,8 @@ from typing import Any
 
 from sanicish.constants import reason
 from sanicish.debug.hints import explain
-from sanicish.debug.page import error_page, masked
+from sanicish.debug.masks import Mask
+from sanicish.debug.page import error_page
 from sanicish.exceptions import ContentRangeError, HeaderNotFound, InvalidRangeType, SanicException
 from sanicish.headers import Headers
 from sanicish.log import error_logger
@@ -105,8 +106,10 @@ class ErrorHandler:
         if form == "html":
             page = error_page(f"{status} {reason(status)}", exception, line, fields, _lines(details))
             return HTTPResponse(page, status, headers, "text/html; charset=utf-8")
-        details["request"] = {"line": line, **dict(masked(fields))}
-        body, content_type = _PAGES[form](status, message, details, "".join(traceback.format_exception(exception)))
+        mask = Mask(fields, line)
+        details["request"] = {"line": mask.text(line), **dict(mask.fields(fields))}
+        trace = mask.text("".join(traceback.format_exception(exception)))
+        body, content_type = _PAGES[form](status, mask.text(message), details, trace)
         return HTTPResponse(body, status, headers, content_type)
 
 

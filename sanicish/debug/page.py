@@ -5,30 +5,21 @@ Everything on it is escaped, and what lets somebody in is masked. It has no scri
 
 import html
 import linecache
-import re
-import reprlib
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Iterator, Mapping
 from traceback import FrameSummary
 from types import FunctionType, ModuleType
 from typing import Any
 
+from sanicish.debug.masks import Fields, Mask
 from sanicish.debug.places import is_own, shortened
 
-__all__ = ["error_page", "masked"]
+__all__ = ["error_page"]
 
 _AROUND = 5  # lines of source before and after
 _MOST_CALLS = 40  # of one exception; a recursion has a thousand
 _MOST_FAILURES = 8  # one behind the other
 _MOST_VARIABLES = 30
-_SECRET = re.compile(
-    r"authorization|credential|cookie|token|secret|passw|pwd|session|api[-_]?key|private[-_]?key|csrf|signature|dsn",
-    re.IGNORECASE,
-)
-_MASK = "\u2022" * 8
-
-Fields = Iterable[tuple[str, str]]
 
 _STYLE = """
 :root{color-scheme:light dark;--paper:#fbfbfa;--card:#fff;--ink:#1d2021;--soft:#6a7075;--line:#dfe1e3;--bad:#b3261e;
@@ -77,46 +68,51 @@ _PAGE = """<!DOCTYPE html>
 """
 
 
-def masked(fields: Fields) -> list[tuple[str, str]]:
-    """Fields, without the values that let somebody in."""
-    return [(name, _MASK if _SECRET.search(name) else value) for name, value in fields]
-
-
 def error_page(status: str, exception: BaseException, line: str, fields: Fields, more: str = "") -> str:
     """The page for an exception; ``line`` is the method and the target of the request, ``more`` what it has to tell."""
+    fields = list(fields)
+    mask = Mask(fields, line)
     return _PAGE.format(
         style=_STYLE,
         status=html.escape(status),
         kind=html.escape(type(exception).__name__),
-        message=html.escape(str(exception)),
-        notes="".join(f'<p class="note">{html.escape(str(note))}</p>' for note in getattr(exception, "__notes__", ())),
-        line=html.escape(line),
-        more=f'<div class="frame scroll"><pre>{html.escape(more)}</pre></div>' if more else "",
-        failures="".join(_failures(exception, "Where it failed, the last call first")),
-        fields=_listed(masked(fields)),
-        trace=html.escape("".join(traceback.format_exception(exception))),
+        message=_escaped(mask, str(exception)),
+        notes="".join(
+            f'<p class="note">{_escaped(mask, str(note))}</p>' for note in getattr(exception, "__notes__", ())
+        ),
+        line=_escaped(mask, line),
+        more=f'<div class="frame scroll"><pre>{_escaped(mask, more)}</pre></div>' if more else "",
+        failures="".join(_failures(exception, mask, "Where it failed, the last call first")),
+        fields=_listed(mask.fields(fields)),
+        trace=_escaped(mask, "".join(traceback.format_exception(exception))),
     )
 
 
-def _failures(failure: BaseException, title: str, depth: int = 0) -> Iterator[str]:
+def _escaped(mask: Mask, text: str) -> str:
+    return html.escape(mask.text(text))
+
+
+def _failures(failure: BaseException, mask: Mask, title: str, depth: int = 0) -> Iterator[str]:
     """An exception, those of its group, and the one it came from."""
-    yield f"<h2>{html.escape(title)}</h2>"
-    yield "".join(_calls(failure))
+    yield f"<h2>{_escaped(mask, title)}</h2>"
+    yield "".join(_calls(failure, mask))
     if depth >= _MOST_FAILURES:
         return
     for one in failure.exceptions if isinstance(failure, BaseExceptionGroup) else ():
-        yield from _failures(one, f"One of the group: {_said(one)}", depth + 1)
+        yield from _failures(one, mask, f"One of the group: {_said(one)}", depth + 1)
     if failure.__cause__ is not None:
-        yield from _failures(failure.__cause__, f"Caused by {_said(failure.__cause__)}", depth + 1)
+        yield from _failures(failure.__cause__, mask, f"Caused by {_said(failure.__cause__)}", depth + 1)
     elif failure.__context__ is not None and not failure.__suppress_context__:
-        yield from _failures(failure.__context__, f"While this was handled: {_said(failure.__context__)}", depth + 1)
+        yield from _failures(
+            failure.__context__, mask, f"While this was handled: {_said(failure.__context__)}", depth + 1
+        )
 
 
 def _said(failure: BaseException) -> str:
     return "".join(traceback.format_exception_only(failure)).strip()
 
 
-def _calls(failure: BaseException) -> Iterator[str]:
+def _calls(failure: BaseException, mask: Mask) -> Iterator[str]:
     """The calls that led to an exception, the last one first; those of the application are open."""
     if isinstance(failure, SyntaxError):  # its place is in no frame
         yield f'<div class="frame scroll"><pre>{html.escape(_said(failure))}</pre></div>'
@@ -129,49 +125,16 @@ def _calls(failure: BaseException) -> Iterator[str]:
             f'<details class="frame{"" if own else " theirs"}"{" open" if own or last_own is None else ""}>'
             f"<summary><b>{html.escape(call.name)}</b> \u00b7 {html.escape(shortened(call.filename))}, line {call.lineno}</summary>"
             f'<div class="scroll" tabindex="0"><table class="code">{_source(call)}</table></div>'
-            f"{_variables(frame.f_locals, call is last_own) if own else ''}</details>"
+            f"{_variables(frame.f_locals, mask, call is last_own) if own else ''}</details>"
         )
     if len(calls) > _MOST_CALLS:
         yield f'<p class="soft">and {len(calls) - _MOST_CALLS} calls before</p>'
 
 
-class _Masked:
-    """Stands for a value that lets somebody in."""
-
-    def __repr__(self) -> str:
-        return _MASK
-
-
-class _Short(reprlib.Repr):
-    """Values as one reads them: never all of what is large, and nothing that is called a secret."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.maxstring = self.maxother = 200
-        self.maxdict = self.maxlist = self.maxtuple = 12
-
-    def repr1(self, x: Any, level: int) -> str:
-        """Every mapping is looked into, headers too."""
-        if not isinstance(x, Mapping):
-            return super().repr1(x, level)
-        some = list(islice(x.items(), self.maxdict + 1))
-        said = self.repr_dict({key: _Masked() if _SECRET.search(str(key)) else value for key, value in some}, level)
-        return said if type(x) is dict else f"{type(x).__name__}({said})"
-
-    def repr_bytes(self, value: bytes, level: int) -> str:
-        """Bytes are not all made text of before they are cut."""
-        return repr(value) if len(value) <= self.maxstring else f"{value[: self.maxstring]!r}... ({len(value)} bytes)"
-
-    repr_bytearray = repr_bytes
-
-
-_short = _Short()
-
-
-def _variables(values: Mapping[str, Any], shown: bool) -> str:
+def _variables(values: Mapping[str, Any], mask: Mask, shown: bool) -> str:
     """What the names of a frame stand for; modules, classes and functions are of no interest."""
     told = [
-        (name, _short.repr(value))
+        (name, mask.value(value))
         for name, value in values.items()
         if not name.startswith("__") and not isinstance(value, ModuleType | FunctionType | type)
     ][:_MOST_VARIABLES]
@@ -179,7 +142,7 @@ def _variables(values: Mapping[str, Any], shown: bool) -> str:
         return ""
     return (
         f'<details class="variables"{" open" if shown else ""}><summary>Variables</summary>'
-        f'<dl class="code">{_listed(masked(told))}</dl></details>'
+        f'<dl class="code">{_listed(mask.fields(told))}</dl></details>'
     )
 
 

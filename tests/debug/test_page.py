@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from sanicish.debug.page import error_page, masked
+from sanicish.debug.masks import Mask
+from sanicish.debug.page import error_page
 from sanicish.exceptions import SanicException
 from sanicish.headers import Headers
 from tests.doubles.wire import talk
@@ -194,7 +195,7 @@ def test_page_runs_no_script_and_loads_nothing():
     ],
 )
 def test_what_lets_somebody_in_is_masked(name):
-    assert masked([(name, "secret"), ("accept", "*/*")]) == [(name, "\u2022" * 8), ("accept", "*/*")]
+    assert Mask().fields([(name, "secret"), ("accept", "*/*")]) == [(name, "\u2022" * 8), ("accept", "*/*")]
 
 
 # As it is answered
@@ -221,6 +222,12 @@ async def broken(app, serve):
 
 FORMS = ["text/html", "application/json", "text/plain"]
 
+SESAME = "open-sesame"
+LETS_IN = (
+    b"GET /?key=open-sesame-key HTTP/1.1\r\nHost: a\r\nAccept: %b\r\nCookie: id=open-sesame-cookie\r\n"
+    b"Authorization: Bearer open-sesame-token\r\nReferer: http://a/?sig=open-sesame-sig\r\nConnection: close\r\n\r\n"
+)
+
 
 @pytest.mark.parametrize("accept", FORMS)
 async def test_debug_tells_source_and_request_but_no_secrets(broken, accept):
@@ -229,6 +236,20 @@ async def test_debug_tells_source_and_request_but_no_secrets(broken, accept):
     for told in ("inner secret", "ValueError", "test_page.py", "GET /?q=1", "x-evil"):
         assert told in answer
     assert "open-sesame" not in answer
+
+
+@pytest.mark.parametrize("accept", FORMS)
+async def test_credentials_of_the_request_are_nowhere_on_the_page(app, serve, accept):
+    @app.get("/")
+    async def fail(request):
+        raw, token, sent, line = request.raw_headers, request.token, dict(request.cookies), request.url
+        for name, value in raw:
+            if name == b"authorization":
+                raise ValueError(f"nobody has {value.decode()}, see {line}", raw, token, sent)
+
+    answer = (await talk(await serve(app, debug=True), LETS_IN % accept.encode())).decode()
+    assert answer.startswith("HTTP/1.1 500 ") and "nobody has" in answer
+    assert SESAME not in answer
 
 
 @pytest.mark.parametrize("accept", FORMS)
