@@ -11,7 +11,7 @@ from sanicish.compression.coders import named_encodings
 from sanicish.compression.exchange import Compression
 from sanicish.config import Config
 from sanicish.context import current_request
-from sanicish.exceptions import ClientDisconnected, SanicException, ServerError, ServiceUnavailable
+from sanicish.exceptions import ClientDisconnected, InvalidSetting, SanicException, ServerError, ServiceUnavailable
 from sanicish.exchange import Exchange, Outcome
 from sanicish.handlers import ErrorHandler
 from sanicish.log import error_logger, logger
@@ -49,7 +49,10 @@ def prepare(app: Application) -> None:
     if app.config["REQUEST_ID_IN_RESPONSE"] and _tell_id not in app.response_middleware:
         app.response_middleware.append(_tell_id)
     if app.config["COMPRESS"] and app.compression is None:
-        app.compress(*named_encodings(app.config["COMPRESS"]))
+        try:
+            app.compress(*named_encodings(app.config["COMPRESS"]))
+        except ValueError as error:
+            raise InvalidSetting(f"the setting COMPRESS: {error}") from None
 
 
 def _tell_id(request: Request, response: Any) -> None:

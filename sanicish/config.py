@@ -106,6 +106,8 @@ _NUMBERS = frozenset({name for name, value in DEFAULTS.items() if type(value) in
     "MAX_MEMORY",
     "PROXIES_COUNT",
 }
+_WHOLE = ("REQUEST_MAX_HEADER_SIZE", "REQUEST_MAX_HEADERS", "REQUEST_MAX_TARGET_SIZE")  # and never without a limit
+_NAMES = ("REQUEST_ID_HEADER", "REAL_IP_HEADER", "FORWARDED_FOR_HEADER")
 CHOICES = {
     "LOG_FORMAT": ("text", "json"),
     "LOG_LEVEL": ("debug", "info", "warning", "error", "critical"),
@@ -128,6 +130,10 @@ def _convert(text: str) -> Any:
     if word in ("none", "null"):
         return None
     return True if word in _TRUE else False if word in _FALSE else text
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def is_proxy(name: str) -> bool:
@@ -272,11 +278,19 @@ class Config(dict[str, Any]):
         """Raise ``InvalidSetting`` for a value that no server can work with; a server asks before it starts."""
         for name in sorted(_NUMBERS):
             value = self.get(name)
-            if value is not None and not (isinstance(value, int | float) and value >= 0):
+            if value is not None and not (_is_number(value) and value >= 0):
                 raise InvalidSetting(f"the setting {name} is a number from 0 on or none, not {value!r}")
+        for name in _WHOLE:
+            if not isinstance(self.get(name), int):
+                raise InvalidSetting(f"the setting {name} is a whole number, not {self.get(name)!r}")
+        for name in _NAMES:
+            if not isinstance(self.get(name), str | None):
+                raise InvalidSetting(f"the setting {name} is the name of a header or none, not {self.get(name)!r}")
         for name, choices in CHOICES.items():
             value = self.get(name)
-            if isinstance(value, str) and value.lower() not in choices:
+            if value is None and DEFAULTS[name] is None:
+                continue
+            if not isinstance(value, str) or value.lower() not in choices:
                 raise InvalidSetting(f"the setting {name} is one of {', '.join(choices)}, not {value!r}")
         mode = self.get("UNIX_MODE")
         if not (re.fullmatch("(0o?)?[0-7]{3}", mode) if isinstance(mode, str) else mode in range(0o1000)):
