@@ -1,7 +1,8 @@
 """The live view: a page that shows every open stream while it moves, for whoever runs the server.
 
 It reads what ``open_streams`` tells and sends it as events. The workers of one server show theirs to each other as
-files, as long as somebody looks.
+files, as long as somebody looks. Only clients that have the token of this server may look: a peer on this machine may be
+a proxy for everybody.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -18,12 +20,14 @@ from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from time import monotonic, time
 from typing import Any
+from urllib.parse import urlsplit
 
 from sanicish.blueprints import Blueprint
 from sanicish.events import sse
 from sanicish.exceptions import Forbidden
+from sanicish.log import logger
 from sanicish.request import Request
-from sanicish.response import HTTPResponse, StreamingHTTPResponse
+from sanicish.response import HTTPResponse, StreamingHTTPResponse, redirect
 
 __all__ = ["live_view"]
 
@@ -55,22 +59,29 @@ def live_view(
 ) -> Blueprint:
     """A blueprint with the page at its prefix: ``app.blueprint(live_view())``.
 
-    Only peers on this machine see it, and nothing that a proxy has passed on, unless ``allow(request)``, plain or
-    async, says who does: its answer is taken for true or false (403), and it may raise an exception of its own.
+    The log shows its address at start, with a token that is made for this server. A client needs the token (in the query,
+    in the cookie that it is exchanged for, or as ``Authorization: Bearer``), has to be on this machine, to ask for a loopback
+    address, and not to come through a proxy that says so. ``allow(request)``, plain or async, replaces all of this: it
+    returns whether the client may see the page (else 403), or raises an exception of its own.
     """
     view = Blueprint(name, url_prefix=url_prefix)
     board: list[_Board] = []
 
     @view.on_request
     async def guard(request: Request) -> None:
-        allowed = _is_local(request) if allow is None else allow(request)
+        if allow is None:
+            _admit(request, board[0].token)
+            return
+        allowed = allow(request)
         if hasattr(allowed, "__await__"):
             allowed = await allowed
         if not allowed:
-            raise Forbidden("the live view is not for this client; live_view(allow=) says for whom it is")
+            raise Forbidden("the live view is not for this client")
 
     @view.get("/")
     async def page(request: Request) -> HTTPResponse:
+        if allow is None and "token" in request.args:
+            return _exchanged(request, board[0].token)
         return HTTPResponse(_PAGE, 200, _HEADERS, "text/html; charset=utf-8")
 
     @view.get("/events")
@@ -79,6 +90,7 @@ def live_view(
 
     async def begin(app: Any) -> None:
         os.environ[_VARIABLE] = tempfile.mkdtemp(prefix="sanicish-live-")
+        _Board(os.environ[_VARIABLE]).make_token()
 
     async def end(app: Any) -> None:
         shutil.rmtree(os.environ.pop(_VARIABLE, ""), ignore_errors=True)
@@ -87,10 +99,54 @@ def live_view(
         board[:] = [_Board(os.environ.get(_VARIABLE))]
         app.add_task(_show(app, board[0]), name="live view")
 
+    async def tell(app: Any) -> None:
+        if allow is None and board[0].is_first(name):
+            logger.info("live view on %s?token=%s", _address(app, f"{name}.page"), board[0].token)
+
     view.register_listener(begin, "main_process_start")
     view.register_listener(end, "main_process_stop")
     view.register_listener(start, "before_server_start")
+    view.register_listener(tell, "after_server_start")
     return view
+
+
+def _admit(request: Request, token: str) -> None:
+    """Raise ``Forbidden`` unless the client has the token and is on this machine."""
+    if not _is_local(request):
+        raise Forbidden("the live view is for clients on this machine; live_view(allow=) lets others see it")
+    for given in (request.args.get("token"), request.cookies.get(_cookie_name(token)), request.token):
+        if given and secrets.compare_digest(given.encode(), token.encode()):
+            return
+    raise Forbidden("the live view needs the token of this server, which is in the log: ?token=...")
+
+
+def _cookie_name(token: str) -> str:
+    """A name of its own for each server: browsers keep one cookie for all ports of a host."""
+    return f"live_{hashlib.sha256(token.encode()).hexdigest()[:8]}"
+
+
+def _exchanged(request: Request, token: str) -> HTTPResponse:
+    """The page again, by a cookie instead of a token that would stay in the history of the browser."""
+    response = redirect(request.path)
+    response.add_cookie(
+        _cookie_name(token),
+        token,
+        path=request.path.rstrip("/") or "/",
+        secure=request.scheme == "https",
+        httponly=True,
+        samesite="Lax",
+    )
+    return response
+
+
+def _address(app: Any, name: str) -> str:
+    """Where the page is found on this machine, as far as the server has an address."""
+    path = str(app.url_for(name)).rstrip("/") or "/"
+    url = urlsplit(app.serve_location)
+    if url.hostname is None:
+        return path
+    host = url.netloc.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")
+    return f"{url.scheme}://{host}{path}"
 
 
 def _is_local(request: Request) -> bool:
@@ -119,6 +175,27 @@ class _Board:
     def __init__(self, path: str | None) -> None:
         self._path = Path(path) if path else None
         self._own = f"{os.getpid()}.json"
+        self.token = ""
+        if self._path is None:
+            self.token = secrets.token_urlsafe(16)
+        else:
+            with suppress(OSError):
+                self.token = (self._path / "token").read_text()
+
+    def make_token(self) -> None:
+        """Make the token of all workers; the folder is its owner's alone."""
+        self.token = secrets.token_urlsafe(16)
+        if self._path is not None:
+            (self._path / "token").write_text(self.token)
+
+    def is_first(self, name: str) -> bool:
+        """Whether no worker has asked this before."""
+        try:
+            if self._path is not None:
+                (self._path / f"told-{name}").touch(exist_ok=False)
+        except OSError:
+            return False
+        return True
 
     @property
     def is_watched(self) -> bool:

@@ -33,6 +33,9 @@ async def waits(request, name):
 """
 
 
+TOLD = {}  # the address of the live view that the log shows, by that of its server
+
+
 @pytest.fixture(scope="module")
 def url(tmp_path_factory):
     folder = tmp_path_factory.mktemp("live")
@@ -40,7 +43,9 @@ def url(tmp_path_factory):
     env = {"SANICISH_GRACEFUL_SHUTDOWN_TIMEOUT": "0.1"}
     process = started("shop:app", "-p", 0, "--no-access-log", cwd=folder, env=env)
     try:
-        yield re.search(r"http://\S+", process.stdout.readline())[0]
+        url = re.search(r"http://\S+", process.stdout.readline())[0]
+        TOLD[url] = re.search(r"live view on (\S+)", process.stdout.readline())[1]
+        yield url
     finally:
         end(process)
 
@@ -64,7 +69,8 @@ def page(browser, url):  # noqa: F811
     failures = []
     found.on("pageerror", lambda error: failures.append(str(error)))
     found.on("console", lambda message: failures.append(message.text) if message.type == "error" else None)
-    found.goto(f"{url}/live")
+    found.goto(TOLD[url])
+    assert found.url == f"{url}/live"
     sync_api.expect(found.locator("#state")).to_have_text("live", timeout=15_000)
     yield found
     found.close()

@@ -55,8 +55,13 @@ def crew(tmp_path, apart):
     (tmp_path / "crew.py").write_text(PROGRAM)
     env = {"APART": str(apart), "TMPDIR": str(tmp_path), "SANICISH_GRACEFUL_SHUTDOWN_TIMEOUT": "0.2"}
     process = started("crew:app", "-p", 0, "--workers", 2, "--no-access-log", cwd=tmp_path, env=env)
-    line = next(line for line in process.stdout if "2 workers" in line)
-    process.url = line.split(" on ")[1].split(" (")[0]
+    told = {}
+    while len(told) < 2:  # one is written by a worker, the other by the supervisor
+        line = process.stdout.readline()
+        assert line, told
+        told |= {name: line for name in ("2 workers", "live view") if name in line}
+    process.token = told["live view"].strip().partition("?token=")[2]
+    process.url = told["2 workers"].split(" on ")[1].split(" (")[0]
     yield process
     if process.poll() is None:
         end(process)
@@ -146,7 +151,7 @@ def test_the_live_view_shows_the_streams_of_all_workers(crew):
         for _ in range(12):
             socks.append(socket.create_connection((host, int(port))))
             socks[-1].sendall(b"GET /wait HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        request = urllib.request.Request(f"{crew.url}/live/events", headers={"Host": "localhost"})
+        request = urllib.request.Request(f"{crew.url}/live/events", headers={"Authorization": f"Bearer {crew.token}"})
         with urllib.request.urlopen(request, timeout=10) as events:
             looks = (json.loads(line[6:]) for line in events if line.startswith(b"data: "))
             look = next(
