@@ -8,6 +8,7 @@ import re
 import socket
 import ssl
 import threading
+from contextvars import ContextVar
 
 import pytest
 import trustme
@@ -423,6 +424,20 @@ def test_listener_may_stop_the_server_before_it_serves(app, event):
     app.after_server_stop(lambda app: order.append("stopped"))
     app.run(port=0, register_sys_signals=False, motd=False)
     assert order == ["stopped"]
+
+
+def test_what_a_listener_sets_in_its_context_is_seen_by_handlers_and_by_later_listeners(app, listening):
+    pool = ContextVar("pool", default="none")
+    seen = []
+    app.before_server_start(lambda app: pool.set("open"))
+    app.get("/pool")(lambda request: text(pool.get()))
+    for event in ("after_server_start", "before_server_stop", "after_server_stop"):
+        app.register_listener(lambda app: seen.append(pool.get()), event)
+    running = Running(app, sock=listening.dup())
+    running.ready.wait(10)
+    assert ask(listening, "/pool") == (200, b"open")
+    running.stop()
+    assert seen == ["open"] * 3
 
 
 def test_stop_of_an_application_that_does_not_run_does_nothing(app):

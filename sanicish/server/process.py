@@ -5,6 +5,7 @@ import faulthandler
 import signal
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import nullcontext
+from contextvars import Context, copy_context
 from types import CoroutineType
 from typing import Any
 
@@ -60,6 +61,7 @@ async def _serve(
     interrupts: Interrupts | None,
 ) -> None:
     server = Server(app)
+    context = copy_context()  # of all listeners, so that those of the stop see what those of the start have set
 
     def interrupt(number: signal.Signals) -> None:
         server.interrupt(drain=link is None and number == signal.SIGTERM)
@@ -84,13 +86,13 @@ async def _serve(
             link.ready(server)
 
     try:
-        if await _until(server.interrupted, start(), server):
+        if await _until(server.interrupted, start(), server, context):
             await server.asked.wait()
             if link is None:
                 notify("STOPPING=1")
-            await _until(server.forced, server.drain(), server)
+            await _until(server.forced, server.drain(), server, context)
             server.accept_no_more()
-            await _until(server.forced, app.run_listeners("before_server_stop"), server)
+            await _until(server.forced, app.run_listeners("before_server_stop"), server, context)
             if server.connections:
                 count = len(server.connections)
                 open_ones = "1 connection is" if count == 1 else f"{count} connections are"
@@ -98,16 +100,16 @@ async def _serve(
         else:
             logger.info("stopped before the start was complete")
     finally:
-        await _until(server.forced, server.stop(), server)
-        await _until(server.forced, app.run_listeners("after_server_stop"), server)
+        await _until(server.forced, server.stop(), server, context)
+        await _until(server.forced, app.run_listeners("after_server_stop"), server, context)
 
 
-async def _until(event: asyncio.Event, work: Coroutine[Any, Any, None], server: Server) -> bool:
+async def _until(event: asyncio.Event, work: Coroutine[Any, Any, None], server: Server, context: Context) -> bool:
     """Do the work, or cancel it at an event; tells whether it was done.
 
     Work that goes on when it is cancelled is waited for until the server is forced to stop.
     """
-    task = asyncio.ensure_future(work)
+    task = server.loop.create_task(work, context=context)
     try:
         await _first(task, event)
     finally:
