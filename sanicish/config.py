@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from sanicish.exceptions import InvalidSetting, LoadFileException, PyFileError
 
-__all__ = ["CHOICES", "DEFAULTS", "Clocks", "Config", "Limits", "is_proxy"]
+__all__ = ["CHOICES", "DEFAULTS", "Clocks", "Config", "Limits", "is_forwarded", "is_proxy", "words"]
 
 DEFAULTS: dict[str, Any] = {
     # requests
@@ -75,6 +75,7 @@ DEFAULTS: dict[str, Any] = {
     "PROXIES_COUNT": None,
     "FORWARDED_FOR_HEADER": "X-Forwarded-For",
     "SERVER_NAME": None,  # host, or scheme and host, of the application's addresses, whatever host a client names
+    "FORWARDED_FIELDS": "proto",  # X-Forwarded-* that proxies set or remove: any of proto, host, port, path
     # debug mode
     "DEBUG_BLOCKING_TIME": 0.1,  # how long the loop may stand still before the code that keeps it is named
     # everything else
@@ -113,6 +114,7 @@ CHOICES = {
     "LOG_LEVEL": ("debug", "info", "warning", "error", "critical"),
     "FALLBACK_ERROR_FORMAT": ("auto", "html", "json", "text"),
 }
+_FORWARDED = frozenset({"proto", "host", "port", "path"})
 _TEXT = frozenset({"FORWARDED_SECRET", "UNIX_MODE"})  # never read as a number or truth: 0123 is not 123
 
 _TRUE = frozenset({"y", "yes", "yep", "yup", "t", "true", "on", "enable", "enabled"})
@@ -136,10 +138,22 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def is_proxy(name: str) -> bool:
+def words(value: Any) -> list[str]:
+    """The words of a setting that is a list, or text with commas or blanks between them; ``None`` is empty."""
+    if isinstance(value, str):
+        return value.replace(",", " ").split()
+    return list(value) if isinstance(value, Iterable) else [] if value is None else [value]
+
+
+def is_forwarded(name: object) -> bool:
+    """Whether something can stand in ``FORWARDED_FIELDS``."""
+    return name in _FORWARDED
+
+
+def is_proxy(name: object) -> bool:
     """Whether something can stand in ``TRUSTED_PROXIES``."""
     try:
-        return name in ("*", "unix") or bool(ip_network(name, False))
+        return name in ("*", "unix") or (isinstance(name, str) and bool(ip_network(name, False)))
     except ValueError:
         return False
 
@@ -295,13 +309,13 @@ class Config(dict[str, Any]):
         mode = self.get("UNIX_MODE")
         if not (re.fullmatch("(0o?)?[0-7]{3}", mode) if isinstance(mode, str) else mode in range(0o1000)):
             raise InvalidSetting(f"the setting UNIX_MODE is a mode such as 0o660, not {mode!r}")
-        proxies = self.get("TRUSTED_PROXIES")
-        names = proxies.replace(",", " ").split() if isinstance(proxies, str) else proxies
-        wrong = [name for name in names if not is_proxy(name)] if isinstance(names, Iterable) else [proxies]
-        if wrong:
-            raise InvalidSetting(
-                f"the setting TRUSTED_PROXIES is a list of addresses and networks, unix, or *, not {wrong[0]!r}"
-            )
+        for name, kinds, fits in (
+            ("TRUSTED_PROXIES", "addresses and networks, unix, or *", is_proxy),
+            ("FORWARDED_FIELDS", "proto, host, port and path, or empty", is_forwarded),
+        ):
+            wrong = [word for word in words(self.get(name)) if not fits(word)]
+            if wrong:
+                raise InvalidSetting(f"the setting {name} is a list of {kinds}, not {wrong[0]!r}")
 
     def limits(self) -> Limits:
         """What the wire keeps to; taken when a server starts."""

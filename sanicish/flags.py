@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn
 
-from sanicish.config import CHOICES, DEFAULTS, is_proxy
+from sanicish.config import CHOICES, DEFAULTS, is_forwarded, is_proxy, words
 
 __all__ = ["Parser", "settings_of"]
 
@@ -61,9 +61,19 @@ def mode(text: str) -> int:
 
 def networks(text: str) -> str:
     """Addresses and networks, unix sockets, or everybody."""
-    for name in text.replace(",", " ").split():
+    for name in words(text):
         if not is_proxy(name):
             raise argparse.ArgumentTypeError(f"{name!r} is no address and no network")
+    return text
+
+
+def forwarded(text: str) -> str:
+    """Fields of proxies by the word behind ``X-Forwarded-``, or none."""
+    if text.lower() == "none":
+        return ""
+    for name in words(text):
+        if not is_forwarded(name):
+            raise argparse.ArgumentTypeError(f"{name!r} is none of proto, host, port and path")
     return text
 
 
@@ -127,6 +137,13 @@ RESTARTS = [
 
 PROXIES = [
     Flag("--proxies-count", "PROXIES_COUNT", count, "N", "proxies in front that add to X-Forwarded-For"),
+    Flag(
+        "--forwarded-fields",
+        "FORWARDED_FIELDS",
+        forwarded,
+        "LIST",
+        "X-Forwarded-* fields that proxies set or remove: proto, host, port, path, or none",
+    ),
     Flag("--real-ip-header", "REAL_IP_HEADER", str, "NAME", "header in which the proxy tells the client's address"),
     Flag("--forwarded-secret", "FORWARDED_SECRET", str, "TEXT", "proves Forwarded; better set in the environment"),
     Flag("--trusted-proxies --proxy-allow-from", "TRUSTED_PROXIES", networks, "LIST", "who may send a PROXY preamble"),

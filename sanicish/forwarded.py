@@ -1,15 +1,16 @@
 """What proxies say of the client: Forwarded (RFC 7239), X-Forwarded-* and a single header of one's own.
 
-Only what a trusted proxy wrote counts: ``FORWARDED_SECRET`` proves a Forwarded element, ``PROXIES_COUNT`` says how
-many addresses at the end of X-Forwarded-For are proxies' own work, ``REAL_IP_HEADER`` is set by the proxy alone.
-Without these settings nothing a client sends is believed.
+Only what a trusted proxy wrote counts. ``FORWARDED_SECRET`` proves a Forwarded element, ``PROXIES_COUNT`` says how
+many addresses at the end of X-Forwarded-For proxies have added, ``REAL_IP_HEADER`` is set by the proxy alone. Other
+X-Forwarded fields could be the client's own, so ``FORWARDED_FIELDS`` names those that the proxies set or remove.
+Without these settings nothing that a client sends is believed.
 """
 
 import re
 from collections.abc import Iterator
 from typing import Any
 
-from sanicish.config import Config
+from sanicish.config import Config, words
 from sanicish.headers import Headers
 
 __all__ = ["is_proxied", "parse_forwarded"]
@@ -20,10 +21,12 @@ _TOKEN = r"([\w!#$%&'*+\-.^`|~]+)"
 _PAIR_BACKWARDS = re.compile(rf'\s*(?:{_TOKEN}|"([^"]*)")={_TOKEN}\s*(?:([;,])|$)', re.ASCII)
 _BETWEEN = re.compile(r"[\s,]*", re.ASCII)
 
+_SCHEMES = frozenset({"http", "https", "ws", "wss"})
 _X_FIELDS = {
     "proto": ("x-forwarded-proto", "x-scheme"),
     "host": ("x-forwarded-host",),
     "port": ("x-forwarded-port",),
+    "path": ("x-forwarded-path",),
 }
 
 
@@ -67,7 +70,8 @@ def _elements(text: str) -> Iterator[dict[str, str]]:
 
 
 def _x_forwarded(headers: Headers, config: Config) -> dict[str, Any]:
-    address = headers.get(config.REAL_IP_HEADER) if config.REAL_IP_HEADER else None
+    told = headers.getall(config.REAL_IP_HEADER) if config.REAL_IP_HEADER else None
+    address = told[-1] if told else None  # a proxy that adds instead of setting adds behind the client's own
     count = config.PROXIES_COUNT or 0
     if not address and count > 0:
         addresses = _members(headers, config.FORWARDED_FOR_HEADER)
@@ -75,13 +79,21 @@ def _x_forwarded(headers: Headers, config: Config) -> dict[str, Any]:
     if not address:
         return {}
     found = {"for": address}
-    for key, names in _X_FIELDS.items():
-        values = _members(headers, names[0]) or _members(headers, names[-1])
-        if values:  # each proxy may have added one; the outermost that we trust spoke with the client
-            found[key] = values[-min(max(count, 1), len(values))]
-    if path := headers.get("x-forwarded-path"):
-        found["path"] = path
+    for key in words(config.FORWARDED_FIELDS):
+        if (value := _vouched(headers, key, max(count, 1))) is not None:
+            found[key] = value
     return _tidy(found)
+
+
+def _vouched(headers: Headers, key: str, count: int) -> str | None:
+    """What the proxies say under ``X-Forwarded-``: the one value that they set, or the one that the outermost added.
+
+    Values in front of that one are the client's. Fewer than one for each proxy, but more than one, may be so too.
+    """
+    for name in _X_FIELDS[key]:
+        if values := headers.getall(name) if key == "path" else _members(headers, name):
+            return values[0] if len(values) == 1 else values[-count] if len(values) >= count else None
+    return None
 
 
 def _members(headers: Headers, name: str) -> list[str]:
@@ -95,7 +107,10 @@ def _tidy(found: dict[str, str]) -> dict[str, Any]:
         if key in ("for", "by"):
             if address := _address(value):
                 tidy[key] = address
-        elif key in ("proto", "host"):
+        elif key == "proto":
+            if value.lower() in _SCHEMES:
+                tidy[key] = value.lower()
+        elif key == "host":
             tidy[key] = value.lower()
         elif key == "port":
             if value.isascii() and value.isdigit() and len(value) <= 5 and 0 < int(value) < 65_536:

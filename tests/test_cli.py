@@ -369,6 +369,8 @@ def fetch(url, **options):
             ["--proxies-count", "2", "--real-ip-header", "X-Real-IP"],
             {"PROXIES_COUNT": 2, "REAL_IP_HEADER": "X-Real-IP"},
         ),
+        (["--forwarded-fields", "proto,host"], {"FORWARDED_FIELDS": "proto,host"}),
+        (["--forwarded-fields", "none"], {"FORWARDED_FIELDS": ""}),
         (["--ready-path", "--health-path", "/up"], {"READY_PATH": "/ready", "HEALTH_PATH": "/up"}),
     ],
 )

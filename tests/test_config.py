@@ -356,6 +356,7 @@ def test_without_keep_alive_no_connection_is_kept():
         ("TRUSTED_PROXIES", "127.0.0.1, near", "list of addresses and networks, unix, or *, not 'near'"),
         ("TRUSTED_PROXIES", ["10.0.0.0/99"], "list of addresses and networks, unix, or *, not '10.0.0.0/99'"),
         ("TRUSTED_PROXIES", 10, "list of addresses and networks, unix, or *, not 10"),
+        ("FORWARDED_FIELDS", "proto, for", "list of proto, host, port and path, or empty, not 'for'"),
         ("LOG_LEVEL", "loud", "LOG_LEVEL is one of debug, info, warning, error, critical, not 'loud'"),
     ],
 )

@@ -150,7 +150,10 @@ def test_a_proxy_may_tell_the_address_in_a_field_of_its_own():
     assert read(fields, REAL_IP_HEADER="x-other", PROXIES_COUNT=1) == {"for": "2.2.2.2"}
 
 
-def test_the_other_fields_count_when_the_address_does():
+ALL = "proto, host, port, path"
+
+
+def test_the_other_fields_count_where_they_are_named_and_when_the_address_does():
     fields = {
         "X-Forwarded-For": "1.1.1.1",
         "X-Forwarded-Proto": "HTTPS",
@@ -158,13 +161,59 @@ def test_the_other_fields_count_when_the_address_does():
         "X-Forwarded-Port": "8443",
         "X-Forwarded-Path": "/Before",
     }
-    assert read(fields, PROXIES_COUNT=1) == {
-        "for": "1.1.1.1",
-        "proto": "https",
-        "host": "a.example",
-        "port": 8443,
-        "path": "/Before",
-    }
+    everything = {"for": "1.1.1.1", "proto": "https", "host": "a.example", "port": 8443, "path": "/Before"}
+    assert read(fields, PROXIES_COUNT=1, FORWARDED_FIELDS=ALL) == everything
+    assert read(fields, REAL_IP_HEADER="X-Forwarded-For", FORWARDED_FIELDS=ALL.split(", ")) == everything
+    assert read(fields, FORWARDED_FIELDS=ALL) == {}
+    assert read(fields, PROXIES_COUNT=2, FORWARDED_FIELDS=ALL) == {}
+
+
+@pytest.mark.parametrize("named", ["proto", "host", "port", "path"])
+def test_only_those_that_are_named_count(named):
+    fields = {**EVERYTHING, "X-Forwarded-Host": "a.example"}
+    assert set(read(fields, PROXIES_COUNT=1, FORWARDED_FIELDS=named)) == {"for", named}
+
+
+@pytest.mark.parametrize("named", ["", None, ()])
+def test_none_of_them_may_count(named):
+    assert read(EVERYTHING, PROXIES_COUNT=1, FORWARDED_FIELDS=named) == {"for": "1.2.3.4"}
+
+
+@pytest.mark.parametrize("settings", [{"PROXIES_COUNT": 1}, {"REAL_IP_HEADER": "X-Real-IP"}])
+def test_by_default_a_client_cannot_choose_host_port_or_path(settings):
+    """Most proxies set X-Forwarded-For and -Proto, and pass on the rest as the client sent it."""
+    assert read(EVERYTHING, **settings) == {"for": "1.2.3.4", "proto": "https"}
+
+
+@pytest.mark.parametrize(
+    ("values", "count", "believed"),
+    [
+        ("a", 1, "a"),
+        ("evil, a", 1, "a"),
+        ("a", 3, "a"),
+        ("a, b, c", 3, "a"),
+        ("evil, a, b, c", 3, "a"),
+        ("evil, c", 3, None),
+    ],
+)
+def test_a_value_counts_if_each_proxy_sets_it_or_each_adds_to_it(values, count, believed):
+    fields = {"X-Forwarded-For": "1.1.1.1, 2.2.2.2, 3.3.3.3", "X-Forwarded-Host": values}
+    assert read(fields, PROXIES_COUNT=count, FORWARDED_FIELDS="host").get("host") == believed
+
+
+def test_a_path_of_the_client_stands_before_that_of_the_proxy():
+    fields = [("X-Forwarded-For", "1.1.1.1"), ("X-Forwarded-Path", "/evil"), ("X-Forwarded-Path", "/a,b")]
+    assert read(fields, PROXIES_COUNT=1, FORWARDED_FIELDS="path")["path"] == "/a,b"
+
+
+def test_an_address_of_the_client_stands_before_that_of_the_proxy():
+    fields = [("X-Real-IP", "6.6.6.6"), ("X-Real-IP", "1.1.1.1")]
+    assert read(fields, REAL_IP_HEADER="X-Real-IP") == {"for": "1.1.1.1"}
+
+
+@pytest.mark.parametrize("proto", ["javascript", "", "httpss", "http://x"])
+def test_what_is_no_scheme_of_http_does_not_count(proto):
+    assert read({"X-Forwarded-For": "1.1.1.1", "X-Forwarded-Proto": proto}, PROXIES_COUNT=1) == {"for": "1.1.1.1"}
 
 
 def test_x_scheme_tells_the_scheme_where_x_forwarded_proto_does_not():
@@ -187,12 +236,16 @@ def test_without_a_count_the_last_member_is_what_the_nearest_proxy_added():
 
 @pytest.mark.parametrize("port", ["1", "443", "65535"])
 def test_a_port_is_a_number(port):
-    assert read({"X-Forwarded-For": "1.1.1.1", "X-Forwarded-Port": port}, PROXIES_COUNT=1)["port"] == int(port)
+    assert read({"X-Forwarded-For": "1.1.1.1", "X-Forwarded-Port": port}, PROXIES_COUNT=1, FORWARDED_FIELDS="port")[
+        "port"
+    ] == int(port)
 
 
 @pytest.mark.parametrize("port", ["", "x", "-1", "0", "65536", "8 0", "9" * 5000, "8e3"])
 def test_a_port_that_is_none_is_left_out(port):
-    assert "port" not in read({"X-Forwarded-For": "1.1.1.1", "X-Forwarded-Port": port}, PROXIES_COUNT=1)
+    assert "port" not in read(
+        {"X-Forwarded-For": "1.1.1.1", "X-Forwarded-Port": port}, PROXIES_COUNT=1, FORWARDED_FIELDS="port"
+    )
 
 
 @pytest.mark.parametrize(

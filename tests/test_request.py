@@ -213,7 +213,7 @@ def test_without_trust_a_proxy_is_the_client():
 
 
 def test_a_trusted_proxy_tells_who_the_client_is():
-    made = request(b"/x?y=1", FORWARDED, PROXIES_COUNT=1)
+    made = request(b"/x?y=1", FORWARDED, PROXIES_COUNT=1, FORWARDED_FIELDS="proto, host, port, path")
     assert (made.remote_addr, made.ip) == ("5.6.7.8", "1.2.3.4")
     assert (made.scheme, made.host, made.server_name, made.server_port) == ("https", "outer", "outer", 444)
     assert (made.server_path, made.path, made.url) == ("/outer/x", "/x", "https://outer/x?y=1")

@@ -12,6 +12,7 @@ from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any, Protocol
 
+from sanicish.config import words
 from sanicish.log import error_logger, logger
 from sanicish.server.preamble import BadPreamble, Preamble, PreambleParser
 from sanicish.server.protocol import HttpProtocol
@@ -29,7 +30,7 @@ class Trust:
     """Whose word counts: addresses and networks, ``unix`` for peers of unix sockets, ``*`` for everybody."""
 
     def __init__(self, proxies: str | Iterable[str]) -> None:
-        names = proxies.replace(",", " ").split() if isinstance(proxies, str) else list(proxies)
+        names = words(proxies)
         self._all = "*" in names
         self._unix = "unix" in names
         self._networks: list[IPv4Network | IPv6Network] = [

@@ -127,7 +127,15 @@ def test_any_query_is_read_or_refused_by_name(query, blanks, strict):
         assert all(isinstance(part, str) for pair in pairs for part in pair)
 
 
-trusting = Config({"FORWARDED_SECRET": "s3cret", "PROXIES_COUNT": 2, "REAL_IP_HEADER": "x-real-ip"}, load_env=False)
+trusting = Config(
+    {
+        "FORWARDED_SECRET": "s3cret",
+        "PROXIES_COUNT": 2,
+        "REAL_IP_HEADER": "x-real-ip",
+        "FORWARDED_FIELDS": "proto, host, port, path",
+    },
+    load_env=False,
+)
 forwarding = st.sampled_from(
     [
         "forwarded",
