@@ -378,13 +378,23 @@ class Http1Connection:
         else:
             self.exchange.notify("shutdown")
 
+    @property
+    def promised(self) -> bool:
+        """Whether a response has begun that tells the client that the connection is kept."""
+        exchange = self.exchange
+        return exchange is not None and exchange.started and exchange.keep_alive
+
     def drain(self) -> None:
         """Let the next answer be the last, and say so; one that has begun has promised to keep the connection."""
-        exchange = self.exchange
-        if exchange is not None and exchange.started and exchange.keep_alive:
-            exchange.on_end = [*(exchange.on_end or ()), lambda _: self.call_soon(self.drain)]
+        if self.promised:
+            self.when_answered(lambda: self.call_soon(self.drain))
         else:
             self._closing = True
+
+    def when_answered(self, function: Callable[[], Any]) -> None:
+        """Call a function at the end of the open exchange."""
+        assert self.exchange is not None
+        self.exchange.on_end = [*(self.exchange.on_end or ()), lambda _: function()]
 
     def leave(self) -> None:
         """Begin to shut down: streams are told now, and the next answer is the last."""

@@ -68,7 +68,7 @@ class AsyncioServer:
     async def _stop(self) -> None:
         self.server.asked.set()
         async with self._changing:
-            self.server.accept_no_more()
+            await self.server.accept_no_more()
             await self.server.app.run_listeners("before_server_stop")
             await self.server.stop()
             await self.server.app.run_listeners("after_server_stop")

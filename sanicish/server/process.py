@@ -91,7 +91,7 @@ async def _serve(
             if link is None:
                 notify("STOPPING=1")
             await _until(server.forced, server.drain(), server, context)
-            server.accept_no_more()
+            await server.accept_no_more()
             await _until(server.forced, app.run_listeners("before_server_stop"), server, context)
             if server.connections:
                 count = len(server.connections)

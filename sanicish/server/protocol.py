@@ -422,6 +422,15 @@ class HttpProtocol(asyncio.Protocol):
         """Whether the head of a request is on its way, or should be: the first, or one that has begun."""
         return self.connection.phase is Phase.HEAD
 
+    @property
+    def promised(self) -> bool:
+        """Whether a response has begun that tells the client that the connection is kept."""
+        return self.connection.promised
+
+    def when_answered(self, function: Callable[[], Any]) -> None:
+        """Call a function at the end of the open exchange."""
+        self.connection.when_answered(function)
+
     def leave(self) -> None:
         """Begin to close: finish what is open, and answer one more request if it comes."""
         self.connection.leave()

@@ -29,6 +29,7 @@ from sanicish.server.tls import renew_certificate, tls_context
 __all__ = ["Application", "Server", "new_loop"]
 
 _SWEEP_SLICE = 500  # connections looked at before others get their turn
+_LAST_ARRIVALS = 0.1  # seconds to accept what waits when the server stops listening
 _FIRST_REQUEST = 0.5  # seconds for what a connection that was accepted at the last moment asks
 _HANDSHAKE = 60.0  # seconds for TLS to begin or to end, where the settings set no limit
 _ONE_MORE = 5.0  # seconds for one more request, where a successor makes it no loss to stay
@@ -302,8 +303,14 @@ class Server:
             protocol.cancel("shutdown")
             protocol.abort()
 
-    def accept_no_more(self) -> None:
-        """Stop listening; what is open goes on."""
+    async def accept_no_more(self) -> None:
+        """Stop listening; what is open goes on, and what has been connected is accepted before."""
+        if self._servers:
+            self._listening.turn_away()
+            ends = self.loop.time() + _LAST_ARRIVALS
+            while self._listening.has_waiting() and self.loop.time() < ends:  # noqa: ASYNC110 (the loop accepts)
+                await asyncio.sleep(0)
+            await asyncio.sleep(0)  # the last ones are on their way from the listener
         for one in self._servers:
             one.close()
         self._servers = []
@@ -316,7 +323,7 @@ class Server:
             return
         self.stopping = True
         try:
-            self.accept_no_more()
+            await self.accept_no_more()
             self.app.server_stopping()
             for protocol in tuple(self.connections):
                 self._send_off(protocol)
@@ -339,7 +346,18 @@ class Server:
         seconds = _FIRST_REQUEST if protocol.unheard else self.kept_seconds
         if seconds:
             protocol.leave()
-            self.loop.call_later(seconds, protocol.shutdown)
+            self.loop.call_later(seconds, self._end, protocol)
+        else:
+            self._end(protocol)
+
+    def _end(self, protocol: HttpProtocol) -> None:
+        """Close a connection after its response, and after one more if it has promised to be kept.
+
+        A proxy may send the next request as soon as it has the last byte, before it can see the connection close.
+        """
+        if protocol.promised:
+            protocol.when_answered(lambda: self.loop.call_later(_FIRST_REQUEST, protocol.shutdown))
+            protocol.leave()
         else:
             protocol.shutdown()
 

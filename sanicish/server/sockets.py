@@ -3,10 +3,14 @@
 It knows no loop: who accepts from them is somebody else's business.
 """
 
+import ctypes
 import errno
 import os
+import select
 import socket
 import stat
+import struct
+import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
@@ -16,14 +20,19 @@ __all__ = ["Listening"]
 # A peer that vanished without a word is asked after by the kernel; connections inherit this from their listener.
 _KEEP_ALIVE = [("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 6)]
 
+# A filter of packets (Linux, socket(7), SO_ATTACH_FILTER): drop a TCP segment with SYN and without ACK, take all others.
+_SO_ATTACH_FILTER = 26
+_NO_SYN = [(0x30, 0, 0, 13), (0x54, 0, 0, 0x12), (0x15, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF)]
+
 _NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)  # one of a host's addresses that this machine does not have
 
 
 class Listening:
     """Sockets of one server; ``close`` takes the file of a unix socket away too, unless it is another's by now."""
 
-    def __init__(self, sockets: Iterable[socket.socket], path: str | None = None) -> None:
+    def __init__(self, sockets: Iterable[socket.socket], path: str | None = None, *, shared: bool = False) -> None:
         self.sockets = tuple(sockets)
+        self._shared = shared  # others go on to listen on them
         self._path = path
         self._identity = _identity(path) if path else None
         for one in self.sockets:
@@ -48,7 +57,7 @@ class Listening:
         ``loop.create_server`` that speak of addresses. Raises ``OSError`` when an address cannot be had.
         """
         if sock is not None:
-            return cls([sock] if isinstance(sock, socket.socket) else sock)
+            return cls([sock] if isinstance(sock, socket.socket) else sock, shared=True)
         if unix is not None:
             number = mode if isinstance(mode, int) else int(mode, 8)
             return cls([_unix_socket(unix, backlog, number)], unix)
@@ -69,10 +78,33 @@ class Listening:
         host = f"[{address[0]}]" if ":" in address[0] else address[0]
         return f"{'https' if tls else 'http'}://{host}:{address[1]}"
 
+    def turn_away(self) -> None:
+        """Let no new connections be made, while those that were made can still be accepted.
+
+        The system resets a connection that was made and not accepted when its socket is closed; a client that has sent
+        a request by then cannot know whether it was carried out. Sockets of others are left alone.
+        """
+        if not self._shared:
+            for one in self.sockets:
+                if one.family != socket.AF_UNIX:
+                    _drop_syn(one)
+            self._remove()
+
+    def has_waiting(self) -> bool:
+        """Whether a connection was made and not accepted."""
+        poll = select.poll()
+        for one in self.sockets:
+            poll.register(one, select.POLLIN)
+        return bool(poll.poll(0))
+
     def close(self) -> None:
         """Listen no more, and leave nothing behind."""
         for one in self.sockets:
             one.close()
+        self._remove()
+
+    def _remove(self) -> None:
+        """Remove the file of a unix socket."""
         if self._path is not None and _identity(self._path) == self._identity:
             with suppress(FileNotFoundError):
                 os.unlink(self._path)
@@ -177,3 +209,13 @@ def _ask_after_peers(listener: socket.socket) -> None:
     for name, value in _KEEP_ALIVE:
         if hasattr(socket, name):
             listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def _drop_syn(listener: socket.socket) -> None:
+    """Answer no further SYN, where the system can do that; a client repeats it after a second, and is refused then."""
+    if sys.platform == "linux":
+        code = b"".join(struct.pack("HBBI", *one) for one in _NO_SYN)
+        held = ctypes.create_string_buffer(code, len(code))
+        program = struct.pack("HP", len(_NO_SYN), ctypes.addressof(held))
+        with suppress(OSError):
+            listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)

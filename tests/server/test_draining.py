@@ -1,6 +1,7 @@
 """The drain before the stop: who asks is told to go elsewhere, and served as long as they come."""
 
 import asyncio
+import socket
 
 import pytest
 
@@ -187,6 +188,57 @@ async def test_request_on_its_way_when_the_server_stops_is_answered(server, begu
         wire.send(request()[len(begun) :])
         answer = await wire.rest()
         assert answer.startswith(b"HTTP/1.1 200 OK\r\n") and b"Connection: close\r\n" in answer
+
+
+@pytest.mark.parametrize("unix", [False, True], ids=["tcp", "unix"])
+async def test_connections_that_the_system_has_made_are_answered_though_the_server_stops(app, tmp_path, unix):
+    """Closing the socket that listens would reset them, and their clients could not know what became of a request."""
+    where = {"unix": str(tmp_path / "socket")} if unix else {"port": 0}
+    server = await app.create_server(**where, access_log=False)
+    address = server.sockets[0].getsockname()
+    clients = []
+    for _ in range(20):  # all of them before the loop takes a turn
+        client = socket.socket(socket.AF_UNIX if unix else socket.AF_INET)
+        client.connect(address)
+        client.sendall(request())
+        client.setblocking(False)
+        clients.append(client)
+    server.close()
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(10):
+            for client in clients:
+                assert (await loop.sock_recv(client, 65_536)).startswith(b"HTTP/1.1 200 OK\r\n")
+    finally:
+        for client in clients:
+            client.close()
+    await server.wait_closed()
+
+
+async def test_connection_that_was_promised_may_ask_once_more_when_the_server_stops(app, server):
+    """A proxy sends the next request as soon as it has the last byte of a response."""
+    go = asyncio.Event()
+
+    @app.post("/slow")
+    async def slow(request):
+        async def write(response):
+            await response.write("a")
+            await go.wait()
+
+        return stream(write)
+
+    async with Wire(server.sockets[0].getsockname()) as wire:
+        wire.send(request("/slow", "POST"))
+        await wire.until(b"a\r\n")
+        server.close()
+        while not server.server.stopping:
+            await asyncio.sleep(0)
+        go.set()
+        await wire.until(b"0\r\n\r\n")
+        wire.send(request())
+        answer = await wire.answer()
+        assert (answer.headers["connection"], answer.body) == ("close", b"here")
+        assert await wire.rest() == b""
 
 
 async def stopping(server):

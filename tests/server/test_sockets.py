@@ -134,3 +134,53 @@ def test_unix_socket_of_a_successor_is_not_taken_away(listen, path):
     listen(None, None, path)
     first.close()
     assert os.path.exists(path)
+
+
+# The end
+
+
+def test_connections_that_were_made_can_be_accepted_and_no_more_are_made(listen):
+    listening = listen("127.0.0.1", 0)
+    with socket.socket() as early, socket.socket() as late:
+        early.connect(listening.address)
+        listening.turn_away()
+        assert listening.has_waiting()
+        late.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            late.connect(listening.address)
+        accepted, _ = listening.sockets[0].accept()
+        with accepted:
+            assert not listening.has_waiting()
+            early.sendall(b"hello")
+            assert accepted.recv(5) == b"hello"
+
+
+@pytest.mark.slow
+def test_who_is_turned_away_is_refused_when_it_tries_again(listen):
+    listening = listen("127.0.0.1", 0)
+    with socket.socket() as late:
+        late.setblocking(False)
+        listening.turn_away()
+        late.connect_ex(listening.address)
+        listening.close()
+        late.settimeout(10)
+        with pytest.raises(ConnectionRefusedError):
+            late.recv(1)
+
+
+def test_a_unix_socket_is_not_found_any_more_and_who_has_connected_can_be_accepted(listen, path):
+    listening = listen(None, None, path)
+    with socket.socket(socket.AF_UNIX) as early, socket.socket(socket.AF_UNIX) as late:
+        early.connect(path)
+        listening.turn_away()
+        assert listening.has_waiting()
+        with pytest.raises(FileNotFoundError):
+            late.connect(path)
+
+
+def test_sockets_of_others_go_on_to_listen(listen):
+    with socket.create_server(("127.0.0.1", 0)) as given, socket.socket() as client:
+        listening = listen(None, None, sock=given.dup())
+        listening.turn_away()
+        client.settimeout(5)
+        client.connect(given.getsockname())
