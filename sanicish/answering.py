@@ -21,6 +21,7 @@ from sanicish.returned import InvalidReturn, as_response
 from sanicish.router import Route, Router
 from sanicish.signals import Signals
 from sanicish.streams import EMPTY
+from sanicish.threads import threads
 
 __all__ = ["Application", "answer", "name", "pass_response", "prepare"]
 
@@ -46,6 +47,7 @@ class Application(Protocol):
 
 def prepare(app: Application) -> None:
     """Take what the settings ask of every answer, before the first one is given."""
+    threads.most, threads.patience = app.config["SYNC_THREADS"], app.config["SYNC_THREAD_TIMEOUT"]
     if app.config["REQUEST_ID_IN_RESPONSE"] and _tell_id not in app.response_middleware:
         app.response_middleware.append(_tell_id)
     if app.config["COMPRESS"] and app.compression is None:

@@ -159,7 +159,7 @@ class Sanic(Registry):
 
     def streams(self, most: int | None = None) -> list[OpenStream]:
         """Every exchange that is open in this process now, the oldest first, at ``most`` so many (see ``OpenStream``)."""
-        return open_streams(self.connections, partial(name, self), most)
+        return open_streams(self.connections, partial(name, self), most, self)
 
     @property
     def connections(self) -> Collection[HttpProtocol]:

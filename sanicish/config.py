@@ -43,6 +43,8 @@ DEFAULTS: dict[str, Any] = {
     "WRITE_MIN_RATE": None,  # bytes a second that a client takes while something waits for it
     "STREAM_IDLE_TIMEOUT": None,  # a stream that writes nothing
     "STREAM_CLEANUP_TIMEOUT": 5,
+    "SYNC_THREADS": 64,  # threads that sync generators run in, in each process
+    "SYNC_THREAD_TIMEOUT": 5,  # how long a new stream waits for one of them; then it is a 503
     "FAIRNESS_SLICE": 0.002,  # how long all handlers together may write before others get their turn
     "COMPRESS": False,  # for clients that take it: true, or encodings: "zstd, br, gzip"
     # connections
@@ -107,7 +109,12 @@ _NUMBERS = frozenset({name for name, value in DEFAULTS.items() if type(value) in
     "MAX_MEMORY",
     "PROXIES_COUNT",
 }
-_WHOLE = ("REQUEST_MAX_HEADER_SIZE", "REQUEST_MAX_HEADERS", "REQUEST_MAX_TARGET_SIZE")  # and never without a limit
+_WHOLE = (
+    "SYNC_THREADS",
+    "REQUEST_MAX_HEADER_SIZE",
+    "REQUEST_MAX_HEADERS",
+    "REQUEST_MAX_TARGET_SIZE",
+)  # and never without a limit
 _NAMES = ("REQUEST_ID_HEADER", "REAL_IP_HEADER", "FORWARDED_FOR_HEADER")
 CHOICES = {
     "LOG_FORMAT": ("text", "json"),

@@ -8,6 +8,7 @@ import heapq
 from asyncio import Task
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
+from functools import partial
 from inspect import CO_GENERATOR
 from pathlib import Path
 from time import monotonic
@@ -17,7 +18,7 @@ from typing import Any, NamedTuple, Protocol
 from sanicish.debug.places import is_own
 from sanicish.exchange import Exchange
 from sanicish.flow import FlowControl
-from sanicish.pulling import Pull
+from sanicish.pulling import Pull, pulls_of_the_gone
 
 __all__ = ["OpenStream", "Waiting", "open_streams"]
 
@@ -32,6 +33,7 @@ class Waiting(StrEnum):
     EVENT = "event"
     DATABASE = "database"
     CLEANUP = "clean-up"
+    BLOCKED = "blocked thread"
 
 
 class OpenStream(NamedTuple):
@@ -77,23 +79,39 @@ class Connection(Protocol):
 Name = Callable[[Exchange], tuple[str, str, str | None]]
 
 
-def open_streams(connections: Iterable[Connection], name: Name, most: int | None = None) -> list[OpenStream]:
-    """The exchanges on these connections, the oldest first, at ``most`` so many."""
+def open_streams(
+    connections: Iterable[Connection], name: Name, most: int | None = None, app: Any = None
+) -> list[OpenStream]:
+    """The exchanges on these connections, the oldest first, at ``most`` so many.
+
+    Exchanges of ``app`` that are over, but whose sync generator still blocks a thread, are among them.
+    """
     now = monotonic()
-    found = [(one.exchange.began or now, count, one) for count, one in enumerate(connections) if one.exchange]
-    return [
-        _look(connection, name, now)
-        for _, _, connection in heapq.nsmallest(len(found) if most is None else most, found)
-    ]
+    looks: list[tuple[float, int, Callable[[], OpenStream]]] = []
+    for connection in connections:
+        if (exchange := connection.exchange) is not None:
+            looks.append((exchange.began or now, len(looks), partial(_look, connection, exchange, name, now)))
+    for pull in pulls_of_the_gone():
+        if (request := pull.request) is not None and request.app is app:
+            looks.append((request._exchange.began or now, len(looks), partial(_look_back, pull, name, now)))
+    return [look() for _, _, look in heapq.nsmallest(len(looks) if most is None else most, looks)]
 
 
-def _look(connection: Connection, name: Name, now: float) -> OpenStream:
-    exchange = connection.exchange
-    assert exchange is not None
-    route, peer, request_id = name(exchange)
+def _look(connection: Connection, exchange: Exchange, name: Name, now: float) -> OpenStream:
     frames = list(_frames(connection.task))
+    waits_for = _waits_for(connection, exchange, frames)
+    return _told(exchange, name, now, connection.unsent, waits_for, _where(frames))
+
+
+def _look_back(pull: Pull, name: Name, now: float) -> OpenStream:
+    place = pull.place
+    where = f"{Path(place.file).name}:{place.line} {place.function.rpartition('.')[2]}" if place else ""
+    return _told(pull.request._exchange, name, now, 0, Waiting.BLOCKED, where)
+
+
+def _told(exchange: Exchange, name: Name, now: float, unsent: int, waits_for: Waiting, where: str) -> OpenStream:
+    route, peer, request_id = name(exchange)
     age = max(0.0, now - exchange.began) if exchange.began else 0.0
-    unsent = connection.unsent
     moved = exchange.body.received + max(0, exchange.bytes_sent - unsent)
     return OpenStream(
         route=route,
@@ -105,8 +123,8 @@ def _look(connection: Connection, name: Name, now: float) -> OpenStream:
         bytes_out=exchange.bytes_sent,
         unsent=unsent,
         rate=round(moved / age, 1) if age else 0.0,
-        waits_for=_waits_for(connection, exchange, frames),
-        where=_where(frames),
+        waits_for=waits_for,
+        where=where,
         request_id=request_id,
     )
 

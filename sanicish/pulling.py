@@ -6,57 +6,30 @@ item by itself costs more than making it.
 """
 
 import asyncio
-import os
-from collections import deque
+import sys
+from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import copy_context
-from queue import SimpleQueue
-from threading import Semaphore, Thread
+from threading import get_ident
 from time import monotonic
 from typing import Any
 
+from sanicish.context import current_request
+from sanicish.debug.places import Place, frames, is_own
+from sanicish.exceptions import ServiceUnavailable
 from sanicish.log import error_logger
+from sanicish.threads import threads
 
-__all__ = ["Pull", "close_sync"]
+__all__ = ["Pull", "close_sync", "pulls_of_the_gone"]
 
 _BATCH_BYTES = 65_536
 _BATCH_SECONDS = 0.1
 _HAND_OVER_SECONDS = 0.001
 _OVERHEAD = 64  # bytes that an item costs beside its own: a batch of empty ones ends too
 
-_MOST_THREADS = 64
-
-
-class _Threads:
-    """Threads that do jobs, started when none is idle, up to a limit.
-
-    They are daemons, unlike those of an executor: a generator that blocks for ever shall not keep the process from ending.
-    """
-
-    def __init__(self) -> None:
-        self.forget()
-
-    def forget(self) -> None:
-        """Begin again: a process that was forked has none of its parent's threads."""
-        self._jobs: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._idle = Semaphore(0)
-        self._started = 0
-
-    def run(self, job: Callable[[], None]) -> None:
-        """Do a job in a thread as soon as there is one."""
-        self._jobs.put(job)
-        if not self._idle.acquire(blocking=False) and self._started < _MOST_THREADS:
-            self._started += 1
-            Thread(target=self._work, name=f"sanicish-pull-{self._started}", daemon=True).start()
-
-    def _work(self) -> None:
-        while True:
-            self._jobs.get()()
-            self._idle.release()
-
-
-_threads = _Threads()
+_LEAVE_SECONDS = 2.5  # that a generator whose client has left may take for its item, before it is left to its thread
+_SILENCE = 60.0  # seconds between two lines of the log about one place
 
 
 def close_sync(iterator: Any) -> None:
@@ -67,9 +40,6 @@ def close_sync(iterator: Any) -> None:
             close()
         except Exception:
             error_logger.exception("%r failed when it was closed", iterator)
-
-
-os.register_at_fork(after_in_child=_threads.forget)
 
 
 class Pull:
@@ -88,12 +58,26 @@ class Pull:
         self._busy = False  # a thread pulls, or is about to
         self._stopped = False  # nothing more is wanted
         self._ended = False  # nothing more will come; the iterator is closed
+        self._left = False  # nobody waits for its end any more
+        self._thread: int | None = None  # the one that pulls, by its identifier
         self._error: BaseException | None = None
 
     @property
     def iterator(self) -> Any:
-        """What is pulled, once it is."""
+        """The iterator, once it was asked for."""
         return self._iterator
+
+    @property
+    def request(self) -> Any:
+        """The request that the stream answers, ``None`` if it was made outside of one."""
+        return self._context.get(current_request)
+
+    @property
+    def place(self) -> Place | None:
+        """The line of the application's code where its thread is now."""
+        frame = sys._current_frames().get(self._thread or 0)
+        own = (one for one in frames(frame) if is_own(one.f_code.co_filename))
+        return next((Place.of(one) for one in own if not one.f_code.co_filename.startswith("<")), None)
 
     # In the loop
 
@@ -111,17 +95,44 @@ class Pull:
             await self._wait()
 
     async def close(self) -> None:
-        """Close the iterator in its thread, once the item is made that it is at; wait for that."""
+        """Close the iterator in its thread, once the item is made that it is at.
+
+        Waits for that, but not for ever: a generator that blocks is closed by its thread when it goes on.
+        """
         self._stopped = True
-        while not self._ended:
-            await self._wait()
+        if not self._ended and self._iterator is None and (not self._busy or threads.withdraw(self._job)):
+            self._ended = True  # nothing was asked of it
+            close_sync(self._source)
+        if self._ended:
+            return
+        timer = self._loop.call_later(_LEAVE_SECONDS, self._leave)
+        try:
+            while not self._ended and not self._left:
+                await self._wait()
+        finally:
+            timer.cancel()
 
     async def _wait(self) -> None:
         if not self._busy:
             self._busy = True
-            _threads.run(self._job)
+            if not threads.run(self._job) and self._iterator is None and threads.patience is not None:
+                self._loop.call_later(threads.patience, self._refuse)
         self._waiter = self._loop.create_future()
         await self._waiter
+
+    def _refuse(self) -> None:
+        """Give up if no thread has begun with it yet: nothing was sent, so the client may try again."""
+        if threads.withdraw(self._job):
+            _say_all_are_busy()
+            close_sync(self._source)
+            retry = {"Retry-After": "5"}
+            self._paused(True, ServiceUnavailable("all threads for streams are busy", quiet=True, headers=retry))
+
+    def _leave(self) -> None:
+        self._left = True
+        if self._thread is not None:
+            _say_blocked(self)
+        self._wake()
 
     def _arrived(self) -> None:
         if self._loop.time() >= self._next:
@@ -143,7 +154,14 @@ class Pull:
 
     def _job(self) -> None:
         # The loop is told when the context was left: it may have the next batch pulled at once, by another thread.
-        self._tell(self._paused, *self._context.run(self._pull))
+        self._thread = get_ident()
+        _pulling.add(self)
+        try:
+            end = self._context.run(self._pull)
+        finally:
+            self._thread = None
+            _pulling.discard(self)
+        self._tell(self._paused, *end)
 
     def _pull(self) -> tuple[bool, BaseException | None]:
         """Whether this was the last of it, and what went wrong."""
@@ -180,3 +198,44 @@ class Pull:
     def _tell(self, act: Callable[..., None], *values: Any) -> None:
         with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
             self._loop.call_soon_threadsafe(act, *values)
+
+
+_pulling: set[Pull] = set()  # those that have a thread now
+_said: dict[str, float] = {}  # when there was a line about a place
+
+
+def pulls_of_the_gone() -> list[Pull]:
+    """What blocks threads although its client has left."""
+    return [pull for pull in list(_pulling) if pull._left]
+
+
+def _say(place: str, message: str, *values: object) -> None:
+    """Log it, unless there was a line about this place a while ago."""
+    now = monotonic()
+    if now - _said.get(place, -_SILENCE) >= _SILENCE:
+        _said[place] = now
+        error_logger.warning(message, *values)
+
+
+def _say_blocked(pull: Pull) -> None:
+    place = str(pull.place or type(pull.iterator).__name__)
+    count = sum(1 for one in list(_pulling) if one._left)
+    _say(
+        place,
+        "a sync generator blocks at %s although its client has left; such ones hold %d of %d threads until they go on",
+        place,
+        count,
+        threads.most,
+    )
+
+
+def _say_all_are_busy() -> None:
+    blocked = Counter(str(pull.place or type(pull.iterator).__name__) for pull in list(_pulling))
+    told = ", ".join(f"{place} ({count})" for place, count in blocked.most_common(5))
+    _say(
+        "",
+        "a stream was refused with 503: no thread for its sync generator in %s s; all %d (SYNC_THREADS) are busy: %s",
+        threads.patience,
+        threads.started,
+        told,
+    )

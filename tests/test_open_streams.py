@@ -1,12 +1,14 @@
 """app.streams(): what is open now, and what it waits for."""
 
 import asyncio
+import queue
 import threading
 
 import pytest
 
-from sanicish import Channel, sse, stream, text
+from sanicish import Channel, answering, pulling, sse, stream, text
 from sanicish.open_streams import OpenStream
+from sanicish.threads import Threads
 from tests.doubles.wire import Wire
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -252,3 +254,40 @@ async def test_a_handler_that_cleans_up(app, serve):
         await waiting(app, "clean-up")
         go_on.set()
         await eventually(lambda: not app.streams())
+
+
+async def test_threads_that_block_for_clients_that_have_left(app, serve, monkeypatch):
+    own = Threads()
+    monkeypatch.setattr(pulling, "threads", own)
+    monkeypatch.setattr(answering, "threads", own)
+    monkeypatch.setattr(pulling, "_LEAVE_SECONDS", 0.05)
+    app.config.SYNC_THREADS, app.config.SYNC_THREAD_TIMEOUT = 3, 0.05
+    events = queue.Queue()
+
+    @app.get("/events", name="events")
+    def listen(request):
+        while True:
+            yield events.get()
+
+    app.get("/count")(lambda request: iter("abc"))
+    place = f"test_open_streams.py:{listen.__code__.co_firstlineno + 3} listen"
+    address = await serve(app)
+    for number in range(3):
+        async with Wire(address) as wire:
+            wire.send(GET.replace(b"/", b"/events?%d" % number, 1))
+            await eventually(lambda: [one.where for one in app.streams()] == [place] * (number + 1))
+            wire.reset()
+        await eventually(lambda: [one.waits_for for one in app.streams()] == ["blocked thread"] * (number + 1))
+    assert [one.path for one in app.streams()] == [f"/events?{number}" for number in range(3)]
+    assert [one.path for one in app.streams(2)] == ["/events?0", "/events?1"]
+    assert {one.route for one in app.streams()} == {"test.events"}
+    async with Wire(address) as wire:
+        wire.send(GET.replace(b"/", b"/count", 1))
+        answer = await wire.answer()
+        assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+        assert b"all threads for streams are busy" in answer.body
+        for _ in range(3):
+            events.put("x")
+        await eventually(lambda: app.streams() == [])
+        wire.send(GET.replace(b"/", b"/count", 1))
+        assert (await wire.answer()).body == b"abc"

@@ -9,7 +9,10 @@ from contextvars import ContextVar
 
 import pytest
 
-from sanicish.pulling import Pull
+from sanicish import pulling
+from sanicish.exceptions import ServiceUnavailable
+from sanicish.pulling import Pull, pulls_of_the_gone
+from sanicish.threads import Threads
 
 
 async def drained(pull):
@@ -203,3 +206,122 @@ async def test_next_batch_may_begin_in_another_thread_before_the_last_one_has_le
     """The two once met in the context of the stream, where only one thread may be."""
     batches = await asyncio.wait_for(drained(Lingering(blocks(3, 70_000), bytes)), 1)
     assert len(batches) == 3
+
+
+# All threads are busy
+
+
+@pytest.fixture
+def one_thread(monkeypatch):
+    """A single thread, which streams wait a twentieth of a second for."""
+    own = Threads(most=1, patience=0.05)
+    monkeypatch.setattr(pulling, "threads", own)
+    monkeypatch.setattr(pulling, "_said", {})
+    monkeypatch.setattr(pulling, "_LEAVE_SECONDS", 0.05)
+    return own
+
+
+class Blocking:
+    """A generator that blocks until the test lets it go, at the latest when that is over."""
+
+    def __init__(self):
+        self.begun, self.go, self.closed = threading.Event(), threading.Event(), threading.Event()
+
+    def items(self):
+        try:
+            self.begun.set()
+            assert self.go.wait(10)
+            yield b"x"
+        finally:
+            self.closed.set()
+
+
+@pytest.fixture
+async def blocked(one_thread):
+    """What holds the one thread."""
+    blocking = Blocking()
+    pull = Pull(blocking.items(), bytes)
+    asking = asyncio.create_task(pull.batch())
+    assert await asyncio.to_thread(blocking.begun.wait, 10)
+    yield blocking, pull, asking
+    blocking.go.set()
+    await asyncio.gather(asking, return_exceptions=True)
+    await pull.close()
+
+
+async def test_stream_that_gets_no_thread_is_refused_and_the_log_names_what_blocks(blocked, caplog):
+    asked = []
+    pull = Pull((asked.append(n) for n in range(3)), bytes)
+    with pytest.raises(ServiceUnavailable, match="all threads for streams are busy") as caught:
+        await pull.batch()
+    assert (caught.value.headers, caught.value.quiet) == ({"Retry-After": "5"}, True)
+    await pull.close()
+    assert asked == []
+    place = f"test_pulling.py:{Blocking.items.__code__.co_firstlineno + 3} in Blocking.items (1)"
+    [line] = [record.message for record in caplog.records]
+    assert "a stream was refused with 503" in line and "all 1 (SYNC_THREADS) are busy" in line and place in line
+
+
+async def test_many_refusals_are_one_line(blocked, caplog):
+    pulls = [Pull(blocks(1, 1), bytes) for _ in range(20)]
+    found = await asyncio.gather(*(pull.batch() for pull in pulls), return_exceptions=True)
+    assert {type(error) for error in found} == {ServiceUnavailable}
+    assert len(caplog.records) == 1
+
+
+async def test_stream_that_was_refused_waits_for_no_thread(blocked, one_thread):
+    with pytest.raises(ServiceUnavailable):
+        await Pull(blocks(1, 1), bytes).batch()
+    assert one_thread._waiting == {}
+
+
+async def test_stream_waits_for_ever_if_that_is_asked_for(blocked, one_thread):
+    one_thread.patience = None
+    asking = asyncio.create_task(drained(Pull(blocks(1, 1), bytes)))
+    await asyncio.sleep(0.1)
+    assert not asking.done()
+    blocked[0].go.set()
+    assert await asyncio.wait_for(asking, 10) == [[b"x"]]
+
+
+async def test_stream_that_waits_for_its_first_thread_is_closed_at_once(blocked, one_thread):
+    pull = Pull(blocks(1, 1), bytes)
+    asking = asyncio.create_task(pull.batch())
+    await asyncio.sleep(0)
+    asking.cancel()
+    await asyncio.wait_for(pull.close(), 10)
+    assert one_thread._waiting == {}
+
+
+async def test_stream_that_has_begun_waits_until_a_thread_is_free(one_thread):
+    pull = Pull(blocks(2, 70_000), bytes)
+    first = await pull.batch()
+    blocking = Blocking()
+    other = Pull(blocking.items(), bytes)
+    asking = asyncio.create_task(other.batch())
+    assert await asyncio.to_thread(blocking.begun.wait, 10)
+    rest = asyncio.create_task(drained(pull))
+    await asyncio.sleep(0.1)
+    assert not rest.done()
+    blocking.go.set()
+    batches = await asyncio.wait_for(rest, 10)
+    assert sum(map(len, [first, *batches])) == 2
+    await asking
+    await other.close()
+
+
+async def test_generator_that_blocks_is_left_to_its_thread_and_named(blocked, caplog):
+    blocking, pull, asking = blocked
+    asking.cancel()
+    await asyncio.wait_for(pull.close(), 10)
+    assert not blocking.closed.is_set()
+    assert pulls_of_the_gone() == [pull]
+    [line] = [record.message for record in caplog.records]
+    place = f"test_pulling.py:{Blocking.items.__code__.co_firstlineno + 3} in Blocking.items"
+    assert "a sync generator blocks at " in line and f"{place} although its client has left" in line
+    assert "hold 1 of 1 threads" in line
+    blocking.go.set()
+    assert await asyncio.to_thread(blocking.closed.wait, 10)
+    while pulls_of_the_gone():  # its thread is on its way back
+        await asyncio.sleep(0.001)
+    assert await asyncio.wait_for(drained(Pull(blocks(1, 1), bytes)), 10) == [[b"x"]]
