@@ -11,7 +11,14 @@ from sanicish.compression.coders import named_encodings
 from sanicish.compression.exchange import Compression
 from sanicish.config import Config
 from sanicish.context import current_request
-from sanicish.exceptions import ClientDisconnected, InvalidSetting, SanicException, ServerError, ServiceUnavailable
+from sanicish.exceptions import (
+    ClientDisconnected,
+    InvalidSetting,
+    ResponseCut,
+    SanicException,
+    ServerError,
+    ServiceUnavailable,
+)
 from sanicish.exchange import Exchange, Outcome
 from sanicish.handlers import ErrorHandler
 from sanicish.log import error_logger, logger
@@ -235,7 +242,7 @@ def _checked(request: Request, value: Any, middleware: Middleware | None) -> Bas
 
 async def _fail(app: Application, request: Request, exchange: Exchange, error: Exception) -> None:
     """Answer an error; one that comes after the head can only be shown by cutting the answer."""
-    if app.signals:
+    if app.signals and not isinstance(error, ResponseCut):
         await app.signals.failed(request, error)
     if exchange.started:
         _cut(app, request, exchange, error)
@@ -256,12 +263,13 @@ def _cut(app: Application, request: Request, exchange: Exchange, error: Exceptio
         app.error_handler.log(request, error)
         app.error_handler.default(request, error).send_to(exchange)
         return
-    ended = exchange.outcome is not None
-    error_logger.error(
-        "%s %s failed %s",
-        request.method,
-        request.path,
-        "after its answer" if ended else "after its answer had begun; it was cut",
-        exc_info=error,
-    )
+    if not isinstance(error, ResponseCut):
+        ended = exchange.outcome is not None
+        error_logger.error(
+            "%s %s failed %s",
+            request.method,
+            request.path,
+            "after its answer" if ended else "after its answer had begun; it was cut",
+            exc_info=error,
+        )
     exchange.abort(Outcome.FAILED)

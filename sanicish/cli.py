@@ -6,20 +6,24 @@ import inspect
 import socket
 import sys
 from argparse import Namespace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from sanicish import porting
 from sanicish.app import Sanic
 from sanicish.exceptions import InvalidSetting
-from sanicish.flags import Parser, settings_of
-from sanicish.hosted import is_asgi
+from sanicish.flags import Parser, hosting_of, settings_of
+from sanicish.hosted.mounting import is_asgi, takes_messages
 from sanicish.server.link import Link
 from sanicish.server.running import MissingExtra, NoWorkers
 from sanicish.server.tls import tls_context
 from sanicish.simple import simple_app
 
 __all__ = ["CommandError", "load_app", "main"]
+
+
+_NO_OPTIONS: Mapping[str, Any] = {}
 
 
 class CommandError(Exception):
@@ -33,11 +37,13 @@ def _version() -> str:
         return "(not installed)"
 
 
-def load_app(name: str, factory: bool = False, interface: str = "auto") -> Sanic:
+def load_app(
+    name: str, factory: bool = False, interface: str = "auto", hosting: Mapping[str, Any] = _NO_OPTIONS
+) -> Sanic:
     """The application that a name on the command line means; raises ``CommandError`` if there is none.
 
-    One of ASGI is hosted by an application of ours.
-    An error inside the module that is loaded comes out as it is.
+    An ASGI application is hosted by one of ours; ``hosting`` are options of ``Sanic.mount`` for that. An error inside
+    the module that is loaded is raised as it is.
     """
     place, _, attribute = name.partition(":")
     if place.endswith(".py") or "/" in place:
@@ -50,26 +56,36 @@ def load_app(name: str, factory: bool = False, interface: str = "auto") -> Sanic
             found = getattr(found, part)
         except AttributeError:
             raise CommandError(f"{place} has no {attribute or 'app'}") from None
-    if not factory and (app := _as_app(found, interface)) is not None:
+    if not factory and (app := _as_app(found, interface, hosting)) is not None:
         return app
     if not _is_factory(found):
         wanted = "a function without arguments that makes an application" if factory else "an application"
-        raise CommandError(f"{name} is a {type(found).__name__}, not {wanted}")
+        raise CommandError(f"{name} is a {type(found).__name__}, not {wanted}{_hint(found, interface)}")
     made = found()
-    if (app := _as_app(made, interface)) is None:
-        raise CommandError(f"{name}() is a {type(made).__name__}, not an application")
+    if (app := _as_app(made, interface, hosting)) is None:
+        raise CommandError(f"{name}() is a {type(made).__name__}, not an application{_hint(made, interface)}")
     return app
 
 
-def _as_app(found: Any, interface: str) -> Sanic | None:
+def _as_app(found: Any, interface: str, hosting: Mapping[str, Any]) -> Sanic | None:
     """An application of ours: what was found, or one that hosts it; ``None`` if it is none of that interface."""
     if isinstance(found, Sanic) and interface != "asgi":
+        if hosting:
+            raise CommandError(
+                "--shield and --asgi-spec are for ASGI applications of other frameworks; see CANCEL_ON_DISCONNECT"
+            )
         return found
     if interface == "sanicish" or not (is_asgi(found) or (interface == "asgi" and callable(found))):
         return None
     app = Sanic("asgi", register=False)
-    app.mount("/", found)
+    app.mount("/", found, **hosting)
     return app
+
+
+def _hint(found: Any, interface: str) -> str:
+    """What to do about something that may be an application, but does not look like one."""
+    unclear = interface == "auto" and not isinstance(found, Sanic) and takes_messages(found)
+    return "; if it is an ASGI application, say --interface asgi" if unclear else ""
 
 
 def _is_factory(found: Any) -> bool:
@@ -167,7 +183,7 @@ def main(arguments: list[str] | None = None) -> int:
         app = (
             _serving_folder(options.app, options.dotfiles)
             if options.simple
-            else load_app(options.app, options.factory, options.interface)
+            else load_app(options.app, options.factory, options.interface, hosting_of(options))
         )
         app.config.update(settings_of(options))
         _run(app, options, tls, sock)

@@ -42,6 +42,7 @@ __all__ = [
     "RequestAborted",
     "RequestCancelled",
     "RequestTimeout",
+    "ResponseCut",
     "ResponseError",
     "SanicException",
     "SanicishException",
@@ -319,6 +320,12 @@ class StreamBusy(StreamError):
 
 class ResponseError(StreamError):
     """The application broke a rule of its own answer."""
+
+
+class ResponseCut(ResponseError):
+    """A response ended before it was complete, and the reason has been reported; tells an ASGI server to cut it."""
+
+    quiet = True
 
 
 class StreamClosed(ResponseError):

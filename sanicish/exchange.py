@@ -150,6 +150,7 @@ class Exchange(ABC):
         "body",
         "bytes_sent",
         "cancel_reason",
+        "client_left",
         "clocks",
         "conn",
         "half_close",
@@ -180,6 +181,7 @@ class Exchange(ABC):
         self.request_id: Any = None  # once somebody has asked for it
         self.outcome: Outcome | None = None  # None until the exchange has ended
         self.cancel_reason: str | None = None  # why the handler was cancelled, if it was
+        self.client_left = False  # before the response was complete, as far as anybody can tell
         self.clocks: Mapping[str, float | None] | None = None  # those that differ from the server's, by name
         self.shielded = False  # the handler runs to its end even when the client is gone
         self.half_close = False  # a client that ends its side is waiting for the answer, not leaving
@@ -217,7 +219,9 @@ class Exchange(ABC):
         await event.wait()
 
     def notify(self, notice: "Notice") -> None:
-        """It has happened: tell those who asked, once."""
+        """Record that something happened, and call the functions that wait for it."""
+        if notice == "disconnect":
+            self.client_left = True
         for function in self.notices.pop(notice, ()) if self.notices else ():
             try:
                 function()
@@ -226,7 +230,7 @@ class Exchange(ABC):
 
     def has(self, notice: "Notice") -> bool:
         """Whether the client has left, or the server is about to stop."""
-        return notice == "disconnect" and self.cancel_reason == "disconnect"
+        return notice == "disconnect" and self.client_left
 
     @property
     def congested(self) -> bool:
@@ -298,7 +302,7 @@ class WrappedExchange(Exchange):
         self.inner = inner
 
     def notify(self, notice: Notice) -> None:
-        """It has happened: tell those who asked, once."""
+        """Record that something happened, and call the functions that wait for it."""
         self.inner.notify(notice)
 
     def has(self, notice: Notice) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from sanicish.config import CHOICES, DEFAULTS, is_forwarded, is_proxy, words
 
-__all__ = ["Parser", "settings_of"]
+__all__ = ["Parser", "hosting_of", "settings_of"]
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 
@@ -75,6 +75,13 @@ def forwarded(text: str) -> str:
         if not is_forwarded(name):
             raise argparse.ArgumentTypeError(f"{name!r} is none of proto, host, port and path")
     return text
+
+
+def spec_version(text: str) -> str:
+    """A version of ASGI's HTTP specification."""
+    if re.fullmatch(r"[0-9]+\.[0-9]+", text, re.ASCII):
+        return text
+    raise argparse.ArgumentTypeError(f"{text!r} is no version; give for example 2.4")
 
 
 def path(text: str) -> str:
@@ -165,6 +172,7 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
         )
         self._what(version)
+        self._hosting()
         self._where()
         self._how()
         self._logs()
@@ -185,6 +193,15 @@ class Parser(argparse.ArgumentParser):
         add("-s", "--simple", action="store_true", help="serve a folder instead: sanicish --simple DIR")
         add("--dotfiles", action="store_true", help="with --simple, serve names that begin with a dot as well")
         add("-v", "--version", action="version", version=f"sanicish {version}")
+
+    def _hosting(self) -> None:
+        add = self.add_argument_group("ASGI applications of other frameworks").add_argument
+        help = (
+            "never cancel the application when a client leaves, or always (default: while it streams, unless it waits"
+            " for messages)"
+        )
+        add("--shield", action=argparse.BooleanOptionalAction, help=help)
+        add("--asgi-spec", type=spec_version, metavar="VERSION", help="spec_version to announce, for example 2.4")
 
     def _where(self) -> None:
         add = self.add_argument_group("where to listen").add_argument
@@ -261,3 +278,9 @@ def settings_of(options: argparse.Namespace) -> dict[str, Any]:
     """The settings among what was said."""
     said = {name: value for name, value in vars(options).items() if name.isupper()}
     return said if options.loop in (None, "auto") else {**said, "USE_UVLOOP": options.loop == "uvloop"}
+
+
+def hosting_of(options: argparse.Namespace) -> dict[str, Any]:
+    """What was said of how to host an ASGI application, as options of ``Sanic.mount``."""
+    told = {"shield": options.shield, "spec_version": options.asgi_spec}
+    return {name: value for name, value in told.items() if value is not None}

@@ -21,6 +21,7 @@ _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 5.6.2, token
 # RFC 9110 5.5: visible US-ASCII and blanks, nothing else. CR, LF and NUL here are how responses are split, and 8-bit
 # text is read differently by everyone, so both are refused where a field is set and can never reach the wire.
 _VALUE = re.compile(r"[\t\x20-\x7e]*")
+_OBSOLETE_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")  # with obs-text, which is opaque data to everybody between
 
 # RFC 9110 6.5.1: fields about framing, routing, authentication or content are not for trailers.
 _NAMES = """
@@ -120,6 +121,23 @@ class Headers(MutableMapping[str, str]):
                 store[name.lower()].append(field)
             except KeyError:
                 store[name.lower()] = [field]
+        return self
+
+    @classmethod
+    def from_bytes(cls, fields: Iterable[tuple[bytes, bytes]]) -> "Headers":
+        """Fields that another application gives as bytes; they are sent as these bytes, beyond ASCII too.
+
+        As text they are latin-1. Raises ``ValueError`` for a name or a value that cannot be sent.
+        """
+        self = cls()
+        store = self._fields
+        for raw_name, raw_value in fields:
+            name, value = str(raw_name, "latin-1"), bytes(raw_value)
+            if _NAME.fullmatch(name) is None:
+                raise ValueError(f"not a header name: {raw_name!r}")
+            if _OBSOLETE_VALUE.fullmatch(value) is None:
+                raise ValueError(f"header {name} has a value that cannot be sent: {value!r}")
+            store.setdefault(name.lower(), []).append((name, value.strip(b" \t").decode("latin-1")))
         return self
 
     def freeze(self) -> None:

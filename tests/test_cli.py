@@ -314,6 +314,7 @@ def test_help_names_every_argument():
     done = subprocess.run(command("--help"), capture_output=True, text=True, timeout=30, check=True)
     expected = """
         --host --port --unix --unix-mode --fd --backlog --reuse-port --cert --key --factory --interface --simple
+        --shield --no-shield --asgi-spec
         --dotfiles
         --debug --dev --reload --reload-dir --loop --access-log --no-access-log --access-logs --log-level --log-format --log-queue
         --motd --no-motd --version --workers --single-process --max-requests --max-memory --drain-delay
@@ -475,6 +476,9 @@ def test_level_of_the_log_may_be_set(place):
 
 
 ASGI = """
+import functools
+
+
 async def app(scope, receive, send):
     assert scope["type"] == "http"
     await send({"type": "http.response.start", "status": 200})
@@ -487,6 +491,46 @@ def wrapped(scope, receive, send):
 
 def make():
     return app
+
+
+class Slots:  # as Sentry's middleware is
+    __slots__ = ("__call__", "application")
+
+    def __init__(self, application):
+        self.application = application
+        self.__call__ = self._run
+
+    async def _run(self, scope, receive, send):
+        await self.application(scope, receive, send)
+
+
+class Plain:
+    def __call__(self, scope, receive, send):
+        return app(scope, receive, send)
+
+
+class Awaited:
+    def __init__(self, scope, receive, send):
+        self.arguments = scope, receive, send
+
+    def __await__(self):
+        return app(*self.arguments).__await__()
+
+
+async def configured(settings, scope, receive, send):
+    await app(scope, receive, send)
+
+
+def decorate(function):
+    @functools.wraps(function)
+    def call(*arguments):
+        return function(*arguments)
+
+    return call
+
+
+slots, plain, awaited, decorated = Slots(app), Plain(), Awaited, decorate(app)
+partial, partial_of_an_object = functools.partial(configured, {}), functools.partial(plain)
 """
 
 
@@ -498,6 +542,43 @@ def test_an_asgi_application_is_hosted(place, name, options):
     (place / "asgi.py").write_text(ASGI)
     _, answer = load_app(name, **options).test_client.get("/any/path")
     assert answer.body == b"theirs"
+
+
+@pytest.mark.parametrize("name", ["slots", "plain", "awaited", "decorated", "partial", "partial_of_an_object"])
+def test_whatever_can_be_called_as_asgi_says_is_hosted(place, name):
+    (place / "asgi.py").write_text(ASGI)
+    _, answer = load_app(f"asgi:{name}").test_client.get("/any/path")
+    assert answer.body == b"theirs"
+
+
+def test_what_only_may_be_an_asgi_application_is_told_how_to_be_served(place):
+    (place / "asgi.py").write_text(ASGI)
+    with pytest.raises(CommandError, match=r"^asgi:wrapped is a function, not an application; .* --interface asgi$"):
+        load_app("asgi:wrapped")
+
+
+@pytest.mark.parametrize("argument", ["--shield", "--no-shield", "--asgi-spec=2.4"])
+def test_options_of_hosting_are_refused_for_our_own_applications(place, argument):
+    code, line = fails("shop:app", argument)
+    assert (code, line.partition(" are for ")[0]) == (1, "sanicish: --shield and --asgi-spec")
+
+
+def test_the_version_of_asgi_to_announce_is_said_on_the_command_line(place):
+    (place / "asgi.py").write_text(
+        "async def app(scope, receive, send):\n"
+        "    if scope['type'] == 'lifespan':\n"
+        "        for _ in range(2):\n"
+        "            await send({'type': (await receive())['type'] + '.complete'})\n"
+        "        return\n"
+        "    await send({'type': 'http.response.start', 'status': 200})\n"
+        "    await send({'type': 'http.response.body', 'body': scope['asgi']['spec_version'].encode()})\n"
+    )
+    with serving("asgi", "-p", 0, "--asgi-spec", "2.1") as (_, url):
+        assert fetch(url) == "2.1"
+    assert fails("asgi", "--asgi-spec", "new") == (
+        2,
+        "sanicish: argument --asgi-spec: 'new' is no version; give for example 2.4 (--help tells more)\n",
+    )
 
 
 @pytest.mark.parametrize("options", [{"interface": "sanicish"}, {"interface": "asgi", "factory": True}])

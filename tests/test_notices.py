@@ -52,7 +52,8 @@ async def test_a_handler_can_catch_its_cancellation_by_the_name_sanic_gave_it(ap
         assert await within(caught.get()) == "disconnect"
 
 
-async def test_a_shielded_handler_sees_that_its_client_has_left(app, serve):
+@pytest.mark.parametrize("leave", [Wire.reset, Wire.half_close, lambda wire: wire.writer.close()])
+async def test_a_shielded_handler_sees_that_its_client_has_left(app, serve, leave):
     started, seen = asyncio.Event(), asyncio.Queue()
 
     @app.get("/", shield=True)
@@ -68,7 +69,7 @@ async def test_a_shielded_handler_sees_that_its_client_has_left(app, serve):
     async with Wire(await serve(app)) as wire:
         wire.send(GET)
         await within(started.wait())
-        wire.reset()
+        leave(wire)
         assert [await within(seen.get()) for _ in range(3)] == [False, True, ["at once"]]
 
 

@@ -6,7 +6,7 @@ an ASGI server is told to cut.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from time import monotonic
 from typing import Any
 from urllib.parse import quote
@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 from sanicish.asgi.exchange import AsgiExchange
 from sanicish.config import Config
-from sanicish.exceptions import RequestAborted, ResponseError
+from sanicish.exceptions import RequestAborted, ResponseCut
 from sanicish.exchange import ConnInfo, Handler, Outcome, RequestHead
 from sanicish.flow import HOLD_BODY, FlowControl, Turn
 from sanicish.log import error_logger
@@ -72,7 +72,7 @@ class Carrier:
         )
 
     async def run(self) -> None:
-        """Answer; raises ``ResponseError`` if the answer could not be completed, so that the server cuts it."""
+        """Answer; raises ``ResponseCut`` if the response could not be completed, so that the server cuts it."""
         exchange = self.exchange
         self._task = asyncio.create_task(self._answer())
         if not self._waits:
@@ -89,8 +89,8 @@ class Carrier:
                 self._reader.cancel()
                 await asyncio.sleep(0)  # the turn in which it ends
         if exchange.outcome is not Outcome.COMPLETED and not self._flow.lost:
-            raise ResponseError(
-                f"the answer to {exchange.head.method} {exchange.head.path} was cut: {exchange.outcome}"
+            raise ResponseCut(
+                f"the response to {exchange.head.method} {exchange.head.path} was cut: {exchange.outcome}"
             )
 
     # The handler
@@ -258,9 +258,16 @@ def _target(scope: Scope) -> bytes:
 
 def _conn(scope: Scope) -> ConnInfo:
     conn = ConnInfo()
-    client, server = scope.get("client"), scope.get("server")
-    conn.peername = tuple(client) if client else None
-    conn.sockname = tuple(server) if server else None
+    conn.peername = _address(scope.get("client"))
+    conn.sockname = _address(scope.get("server"))
     if scope.get("scheme") == "https":
         conn.ssl_object = (scope.get("extensions") or {}).get("tls", {})
     return conn
+
+
+def _address(pair: Sequence[Any] | None) -> tuple[Any, ...] | None:
+    """Host and port; Granian gives the port as text."""
+    if not pair:
+        return None
+    host, port = pair
+    return host, int(port) if isinstance(port, str) and port.isdecimal() else port

@@ -75,7 +75,7 @@ class Http1Exchange(Exchange):
         self.began = self.left = 0.0
         self.outcome = self.cancel_reason = self.clocks = self.on_end = self.notices = self.request_id = None
         self.trailers = None
-        self.shielded = self.half_close = self.streamed = False
+        self.shielded = self.half_close = self.streamed = self.client_left = False
         self._line = line
         self._transport = line.transport
         self._flow = line.flow

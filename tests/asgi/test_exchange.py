@@ -1,6 +1,7 @@
 """An application as ASGI sees it, both ends turned by hand."""
 
 import asyncio
+from json import loads
 from types import SimpleNamespace
 
 import pytest
@@ -506,6 +507,24 @@ async def test_the_request_knows_who_asks_for_what(app):
     scope = scope_of(query_string=b"a=1", scheme="https", http_version="2", headers=[(b"content-length", b"0")])
     server = await call(app, scope)
     assert server.body == b'["2","https://a/?a=1",{"a":["1"]},"192.0.2.1",1234,80,true]'
+
+
+@pytest.mark.parametrize(
+    ("client", "server", "seen"),
+    [
+        (("192.0.2.1", "1234"), ("192.0.2.2", "80"), ["192.0.2.1", 1234, "192.0.2.2", 80]),
+        (["::1", 1234], ["::1", 80], ["::1", 1234, "::1", 80]),
+        (None, ("/run/s", None), ["", 0, "/run/s", 0]),
+        (("", ""), None, ["", 0, "", 0]),
+    ],
+)
+async def test_ports_are_numbers_however_the_server_gives_them(app, client, server, seen):
+    @app.get("/")
+    async def handler(request):
+        info = request.conn_info
+        return json([request.ip, request.port, info.server, info.server_port])
+
+    assert loads((await call(app, scope_of(client=client, server=server))).body) == seen
 
 
 async def test_fields_of_the_connection_stay_with_the_server(app):

@@ -127,7 +127,7 @@ async def test_an_application_that_returns_too_early_is_cut(app, serve, caplog):
     app.mount("/", application)
     answer = await talk(await serve(app), b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     assert answer.endswith(b"5\r\nbegun\r\n")
-    assert "returned before its answer was complete" in caplog.text
+    assert "returned before its response was complete" in caplog.text
 
 
 async def test_an_application_that_returns_nothing_is_a_500(app, serve, caplog):
@@ -137,7 +137,7 @@ async def test_an_application_that_returns_nothing_is_a_500(app, serve, caplog):
 
     app.mount("/", application)
     assert (await talk(await serve(app), b"GET / HTTP/1.1\r\n" + CLOSE)).startswith(b"HTTP/1.1 500 ")
-    assert "returned without an answer" in caplog.text
+    assert "returned without a response" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ async def test_a_message_after_the_end_raises(app, serve):
     @only_http
     async def application(scope, receive, send):
         await answering(send)
-        with pytest.raises(RuntimeError, match="after the answer was complete") as error:
+        with pytest.raises(RuntimeError, match="after the response was complete") as error:
             await send({"type": "http.response.body", "body": b"more"})
         errors.append(error)
         done.set()
@@ -277,7 +277,7 @@ async def test_the_scope_tells_all_there_is(app, serve):
     assert scope.pop("client")[0] == "127.0.0.1"
     assert scope == {
         "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
         "method": "PUT",
         "scheme": "http",
@@ -494,7 +494,7 @@ async def test_a_failure_after_the_answer_is_logged(app, serve, caplog):
 
     app.mount("/", application)
     assert body_of(await talk(await serve(app), b"GET / HTTP/1.1\r\n" + CLOSE)) == b"hello"
-    assert "failed after its answer" in caplog.text
+    assert "failed after its response" in caplog.text
 
 
 async def test_a_slow_reader_stops_the_application(app, serve):
@@ -613,6 +613,20 @@ async def test_an_application_that_cannot_stop_is_logged(app, caplog):
     assert "could not stop: no database" in caplog.text
 
 
+async def test_an_application_that_waits_for_more_after_its_shutdown_is_cancelled(app):
+    app.config.STREAM_CLEANUP_TIMEOUT = 0.05
+
+    async def application(scope, receive, send):
+        while True:
+            await send({"type": f"{(await receive())['type']}.complete"})
+
+    app.mount("/", application)
+    server = await app.create_server(port=0)
+    server.close()
+    async with asyncio.timeout(10):
+        await server.wait_closed()
+
+
 async def test_our_own_applications_are_mounted_as_well(app, serve):
     inner = type(app)("inner", register=False, configure_logging=False)
 
@@ -631,6 +645,154 @@ async def test_our_own_applications_are_mounted_as_well(app, serve):
         await wire.until(b"ONE\r\n")
         wire.send(b"0\r\n\r\n")
         await wire.until(b"x\r\n0\r\n\r\n")
+
+
+# Work after the response
+
+
+def working(events, go_on):
+    """Answers, and works on until ``go_on`` is set."""
+
+    async def application(scope, receive, send):
+        if scope["type"] == "http":
+            await answering(send)
+            try:
+                await go_on.wait()
+                events.append("done")
+            finally:
+                events.append("ended")
+            return
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        events.append("shutdown")
+        await send({"type": "lifespan.shutdown.complete"})
+
+    return application
+
+
+async def test_a_server_that_stops_waits_for_work_after_the_response(app):
+    events, go_on = [], asyncio.Event()
+    app.mount("/", working(events, go_on))
+    server = await app.create_server(port=0, access_log=False)
+    await talk(server.sockets[0].getsockname(), b"GET / HTTP/1.1\r\n" + CLOSE)
+    server.close()
+    await asyncio.sleep(0.05)
+    assert events == []
+    go_on.set()
+    await server.wait_closed()
+    assert events == ["done", "ended", "shutdown"]
+
+
+async def test_work_after_the_response_is_cancelled_when_the_grace_is_over(app):
+    events = []
+    app.config.GRACEFUL_SHUTDOWN_TIMEOUT = 0.05
+    app.mount("/", working(events, asyncio.Event()))
+    server = await app.create_server(port=0, access_log=False)
+    await talk(server.sockets[0].getsockname(), b"GET / HTTP/1.1\r\n" + CLOSE)
+    server.close()
+    await server.wait_closed()
+    assert events == ["ended", "shutdown"]
+
+
+async def test_a_failure_after_the_response_is_reported(app, serve):
+    reported = asyncio.Queue()
+    app.report_exception(lambda app, exception: reported.put_nowait(exception))
+
+    @only_http
+    async def application(scope, receive, send):
+        await answering(send)
+        await asyncio.sleep(0.01)
+        raise ValueError("too late")
+
+    app.mount("/", application)
+    await talk(await serve(app), b"GET / HTTP/1.1\r\n" + CLOSE)
+    async with asyncio.timeout(10):
+        assert str(await reported.get()) == "too late"
+
+
+# Our own applications
+
+
+@pytest.fixture
+def inner(app):
+    return type(app)("inner", register=False, configure_logging=False)
+
+
+def wrapped(application):
+    """As in middleware of ASGI."""
+
+    async def around(scope, receive, send):
+        try:
+            await application(scope, receive, send)
+        except ZeroDivisionError:
+            raise
+
+    return around
+
+
+@pytest.mark.parametrize("around", [wrapped, lambda application: application])
+async def test_a_stream_of_our_own_that_fails_is_reported_once(app, inner, serve, caplog, around):
+    reported = []
+    for one in (app, inner):
+        one.report_exception(lambda app, exception: reported.append(app.name))
+
+    @inner.get("/")
+    async def handler(request):
+        async def write(response):
+            await response.write("begun")
+            await asyncio.sleep(0)
+            raise ValueError("secret")
+
+        return stream(write)
+
+    app.mount("/", around(inner))
+    answer = await talk(await serve(app), b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert answer.endswith(b"5\r\nbegun\r\n")
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [
+        "GET / failed after its answer had begun; it was cut"
+    ]
+    assert reported == ["inner"]
+
+
+# Bytes beyond ASCII
+
+BEYOND = [b"inline; filename*=UTF-8''%C3%A9; filename=\"\xc3\xa9.bin\"", b"caf\xe9", b"\x80\xff"]
+
+
+@pytest.mark.parametrize("value", BEYOND)
+@pytest.mark.parametrize("more", [False, True])
+async def test_a_header_beyond_ascii_is_sent_as_its_bytes(app, serve, caplog, value, more):
+    @only_http
+    async def application(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"X-Name", b" %b " % value)]})
+        await send({"type": "http.response.body", "body": b"hello", "more_body": more})
+        if more:
+            await send({"type": "http.response.body"})
+
+    app.mount("/", application)
+    app.compress("gzip")
+
+    @app.on_response
+    async def middleware(request, response):
+        response.headers["X-Seen"] = "yes"
+
+    answer = await talk(await serve(app), b"GET / HTTP/1.1\r\nAccept-Encoding: gzip\r\n" + CLOSE)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"\r\nX-Name: %b\r\n" % value in answer
+    assert b"\r\nX-Seen: yes\r\n" in answer
+
+
+@pytest.mark.parametrize("value", [b"a\r\nb: c", b"a\nb", b"\0", b"\x7f", b"\xe9\r"])
+async def test_a_header_that_splits_the_response_is_refused(app, serve, value):
+    @only_http
+    async def application(scope, receive, send):
+        await answering(send, headers=[(b"x-name", value)])
+
+    app.mount("/", application)
+    answer = await talk(await serve(app), b"GET / HTTP/1.1\r\n" + CLOSE)
+    assert answer.startswith(b"HTTP/1.1 500 ")
+    assert b"x-name" not in answer
 
 
 # Looking like one
