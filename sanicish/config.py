@@ -6,7 +6,8 @@ Sizes are bytes, times are seconds; ``None`` switches a limit or a clock off.
 import os
 import re
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from difflib import SequenceMatcher
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -141,6 +142,20 @@ def _convert(text: str) -> Any:
     return True if word in _TRUE else False if word in _FALSE else text
 
 
+def _meant(name: str) -> str | None:
+    """The setting that a name is close to, by its letters or by its words in any order; ``None`` if it is none."""
+
+    def likeness(setting: str) -> float:
+        words, own = ("_".join(sorted(one.split("_"))) for one in (name, setting))
+        return max(SequenceMatcher(None, name, setting).ratio(), SequenceMatcher(None, words, own).ratio())
+
+    nearest = max(DEFAULTS, key=likeness)
+    return nearest if likeness(nearest) > _CLOSE else None
+
+
+_CLOSE = 0.8  # GRACEFUL_SHUTDOWN and PROXY_COUNT are close to settings, READ_TIMEOUT and HTTP_TIMEOUT are not
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -214,6 +229,8 @@ class Config(dict[str, Any]):
     ) -> None:
         super().__init__(DEFAULTS)
         object.__setattr__(self, "_converters", list(converters))
+        object.__setattr__(self, "_variables", {})  # of the environment, by the names of the settings they gave
+        object.__setattr__(self, "_doubted", set())
         self.update(defaults or {})
         if keep_alive is not None:
             self["KEEP_ALIVE"] = keep_alive
@@ -240,6 +257,7 @@ class Config(dict[str, Any]):
         for variable, text in os.environ.items():
             name = variable.removeprefix(prefix)
             if name.isupper() and variable.startswith(prefix):
+                self._variables[name] = variable
                 self[name] = text if name in _TEXT else self._read(text)
 
     def register_type(self, converter: Callable[[str], Any]) -> None:
@@ -323,6 +341,15 @@ class Config(dict[str, Any]):
             wrong = [word for word in words(self.get(name)) if not fits(word)]
             if wrong:
                 raise InvalidSetting(f"the setting {name} is a list of {kinds}, not {wrong[0]!r}")
+
+    def doubts(self) -> Iterator[str]:
+        """A sentence for each name that is no setting but close to one, the first time it is asked for."""
+        for name in [name for name in self if name not in DEFAULTS and name not in self._doubted]:
+            self._doubted.add(name)
+            if not name.startswith("_") and (meant := _meant(name)) is not None:
+                variable = self._variables.get(name)
+                told = f"{name} (from {variable} in the environment)" if variable else name
+                yield f"there is no setting {told}; did you mean {meant}?"
 
     def limits(self) -> Limits:
         """What the wire keeps to; taken when a server starts."""

@@ -413,6 +413,22 @@ def test_unix_socket_is_served(place):
     assert not (place / "s.sock").exists()
 
 
+@pytest.mark.slow
+def test_misspelt_setting_of_the_environment_is_told_at_start_once_for_all_workers(place):
+    env = {"SANICISH_KEEPALIVE_TIMEOUT": "5"}
+    process = started("shop:app", "-p", 0, "--workers", 2, env=env)
+    lines = []
+    try:
+        while not (lines and "Ctrl-C stops" in lines[-1]):
+            lines.append(process.stdout.readline())
+            assert lines[-1], lines
+    finally:
+        process.terminate()
+        lines += process.communicate(timeout=20)[0].splitlines()
+    told = [line for line in lines if "SANICISH_KEEPALIVE_TIMEOUT" in line]
+    assert len(told) == 1 and "WARNING" in told[0] and "did you mean KEEP_ALIVE_TIMEOUT?" in told[0]
+
+
 def test_a_folder_is_served(place):
     (place / "a.txt").write_text("hello")
     with serving("--simple", str(place), "-p", 0) as (_, url):

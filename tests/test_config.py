@@ -384,3 +384,63 @@ def test_trusted_proxies_are_named_in_several_ways(proxies):
 
 def test_clocks_may_be_off():
     Config({"REQUEST_TIMEOUT": None, "WRITE_TIMEOUT": 0.5}, load_env=False).check()
+
+
+# Names that are no settings
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("REQUEST_TIMOUT", "REQUEST_TIMEOUT"),
+        ("KEEPALIVE_TIMEOUT", "KEEP_ALIVE_TIMEOUT"),
+        ("MAX_REQUEST_SIZE", "REQUEST_MAX_SIZE"),
+        ("GRACEFUL_SHUTDOWN", "GRACEFUL_SHUTDOWN_TIMEOUT"),
+        ("PROXY_COUNT", "PROXIES_COUNT"),
+        ("LOGLEVEL", "LOG_LEVEL"),
+        ("ACESS_LOG", "ACCESS_LOG"),
+    ],
+)
+def test_name_that_is_close_to_a_setting_is_doubted_once(name, meant):
+    config = Config(load_env=False)
+    config[name] = 5
+    assert list(config.doubts()) == [f"there is no setting {name}; did you mean {meant}?"]
+    assert list(config.doubts()) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["DATABASE_URL", "SECRET_KEY", "CACHE_TIMEOUT", "READ_TIMEOUT", "HTTP_TIMEOUT", "DEBUG", "A"]
+)
+def test_settings_of_the_application_are_not_doubted(name):
+    assert list(Config({name: 5}, load_env=False).doubts()) == []
+
+
+def test_settings_are_not_doubted():
+    assert list(Config(load_env=False).doubts()) == []
+
+
+def test_doubted_name_of_the_environment_is_told_with_its_variable(monkeypatch):
+    monkeypatch.setenv("SHOP_REQUEST_TIMOUT", "5")
+    told = "there is no setting REQUEST_TIMOUT (from SHOP_REQUEST_TIMOUT in the environment); did you mean REQUEST_TIMEOUT?"
+    assert list(Config(env_prefix="SHOP_").doubts()) == [told]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        lambda app: setattr(app.config, "REQUEST_TIMOUT", 5),
+        lambda app: app.config.update(REQUEST_TIMOUT=5),
+        lambda app: app.update_config({"REQUEST_TIMOUT": 5}),
+        lambda app: setattr(app, "config", Config(REQUEST_TIMOUT=5)),
+    ],
+)
+def test_doubts_are_in_the_log_at_start_however_the_name_was_given(app, caplog, given):
+    app.get("/")(lambda request: "a")
+    given(app)
+    for _ in range(2):
+        app.test_client.get("/")
+    [record] = [record for record in caplog.records if "did you mean" in record.message]
+    assert (record.levelname, record.message) == (
+        "WARNING",
+        "there is no setting REQUEST_TIMOUT; did you mean REQUEST_TIMEOUT?",
+    )

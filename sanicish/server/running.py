@@ -91,6 +91,7 @@ class Serving:
         if link is not None:
             self._work(link, listen)
             raise SystemExit(0)
+        _say_doubts(app.config)
         if listen["sock"] is None and listen["unix"] is None:
             listen["sock"] = passed_sockets() or None
         replacing = app.config["MAX_REQUESTS"] or app.config["MAX_MEMORY"] or reload is not None
@@ -168,6 +169,7 @@ class Serving:
     async def create(self, listen: Mapping[str, Any], options: Mapping[str, Any] | None) -> AsyncioServer:
         """A server inside the loop that runs now; ``options`` are the loop's, and ``start_serving``."""
         app = self._app
+        _say_doubts(app.config)
         options = dict(options or {})
         at_once = options.pop("start_serving", True)
         server = self.server = Server(app)
@@ -216,6 +218,11 @@ def _open_standard_streams() -> None:
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(descriptor, True)
     os.close(descriptor)
+
+
+def _say_doubts(config: Config) -> None:
+    for sentence in config.doubts():
+        logger.warning(sentence)
 
 
 def _say(app: Served, url: str, workers: int) -> None:
