@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlencode, urlsplit
 from uuid import UUID
 
+from sanicish.backtracking import warn_of_pattern
 from sanicish.exceptions import MethodNotAllowed, NotFound, URLBuildError
 
 __all__ = ["Route", "RouteOptions", "Router"]
@@ -40,6 +41,7 @@ _TYPES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "uuid": (r"[A-Fa-f0-9]{8}-(?:[A-Fa-f0-9]{4}-){3}[A-Fa-f0-9]{12}", UUID),
     "ymd": (r"[0-9]{4}-[0-9]{2}-[0-9]{2}", date.fromisoformat),
 }
+_HARMLESS = frozenset(expression for expression, _ in _TYPES.values())
 # Expressions made of these pieces match no slash: every range of letters and digits lies above it.
 _CLASS = r"\[-?(?:\w-\w|\\[dw.\-]|[\w.~@!])*-?\]|\[\^/\]"
 _SLASHLESS = re.compile(rf"(?:{_CLASS}|\\[dw.\-]|[\w~@!\-]|\((?:\?:)?|[)|+*?]|\{{[\d,]+\}})*", re.ASCII)
@@ -254,6 +256,8 @@ class _Table:
         pattern = self._patterns.get(route.pattern.pattern)
         if pattern is None:
             pattern = self._patterns[route.pattern.pattern] = _Pattern(route.pattern, route.parameters)
+            if not _HARMLESS.issuperset(parameter.expression for parameter in route.parameters):
+                warn_of_pattern(route.pattern.pattern, f"the path {route.uri}")
             self._place(route, pattern)
         self._put(pattern.methods, route)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from sanicish.backtracking import warn_of_pattern
 from sanicish.compression.accepting import choose_encoding
 from sanicish.definitions import RouteDef, StaticDef
 from sanicish.exceptions import FileNotFound, Forbidden, URLBuildError
@@ -41,6 +42,7 @@ class StaticFiles:
         self._file = definition.path.absolute() if definition.path.is_file() else None
         self._said = definition
         self._pattern = re.compile(definition.pattern)
+        warn_of_pattern(definition.pattern, f"the pattern {definition.pattern} of static files at {definition.uri}")
 
     async def __call__(self, request: Request, **values: Any) -> HTTPResponse | StreamingHTTPResponse:
         if self._file is not None:
