@@ -54,6 +54,14 @@ $(VENV)/.haproxy: | $(BIN)/pip
 	  || echo "!! HAProxy could not be installed; its tests are skipped (apt-get install haproxy)"; }
 	@touch $@
 
+# An older PostgreSQL and a pooler for the tests of databases that are far away; without them they are skipped, and say so.
+$(VENV)/.databases: | $(BIN)/pip
+	@{ ls /usr/lib/postgresql/*/bin/postgres && PATH="$$PATH:/usr/sbin" command -v pgbouncer; } >/dev/null 2>&1 || { \
+	  echo ">> installing PostgreSQL and pgbouncer for the tests of databases that are far away"; \
+	  { $(APT) update -qq && $(APT) install -y -qq --no-install-recommends postgresql pgbouncer; } >/dev/null 2>&1 \
+	  || echo "!! PostgreSQL or pgbouncer could not be installed; their tests are skipped (apt-get install postgresql pgbouncer)"; }
+	@touch $@
+
 $(VENV)/.bench: $(SETUP) | $(BIN)/pip
 	@echo ">> installing sanicish and what its benchmarks need"
 	@$(PIP) -e '.[bench]'
@@ -67,7 +75,7 @@ $(VENV)/.docs: $(SETUP) | $(BIN)/pip
 demo: $(VENV)/.demo ## serve the demo on http://HOST:PORT, with a PostgreSQL of its own
 	@$(BIN)/python -m examples.demo --host $(HOST) --port $(PORT) $(ARGS)
 
-test: $(VENV)/.dev $(VENV)/.browser $(VENV)/.haproxy ## run all tests
+test: $(VENV)/.dev $(VENV)/.browser $(VENV)/.haproxy $(VENV)/.databases ## run all tests
 	@$(BIN)/python -m pytest -rs $(ARGS)
 
 test-quick: $(VENV)/.dev ## run the fast tests

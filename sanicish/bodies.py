@@ -5,13 +5,13 @@ It ends in ``response.write`` like every other body, and knows nothing of reques
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from sanicish.flow import READY
 from sanicish.pulling import Pull, close_sync
-from sanicish.response import StreamingHTTPResponse, encode
+from sanicish.response import encode
 
-__all__ = ["Body", "buffered", "is_body"]
+__all__ = ["Body", "Writable", "buffered", "is_body"]
 
 _JOINED = 32_768  # bytes that are written as one, though the source has more to give at once
 
@@ -19,6 +19,13 @@ _JOINED = 32_768  # bytes that are written as one, though the source has more to
 def is_body(value: Any) -> bool:
     """Whether something can be streamed as a body."""
     return hasattr(value, "__aiter__") or hasattr(value, "__iter__")
+
+
+class Writable(Protocol):
+    """What pieces are written to, such as a ``StreamingHTTPResponse``."""
+
+    def write(self, data: bytes, /) -> Awaitable[None]:
+        """Send data now; awaiting the result waits while the client is slow."""
 
 
 class Body:
@@ -47,7 +54,7 @@ class Body:
         self._first = first
         self._last = last
 
-    async def __call__(self, response: StreamingHTTPResponse) -> None:
+    async def __call__(self, response: Writable) -> None:
         """Write it all, and close it whatever happens."""
         write = _JoinedWriter(response, self._first) if self._joined else _Writer(response)
         if hasattr(self._source, "__aiter__"):
@@ -110,7 +117,7 @@ class _Writer:
 
     __slots__ = ("add",)
 
-    def __init__(self, response: StreamingHTTPResponse) -> None:
+    def __init__(self, response: Writable) -> None:
         self.add: Callable[[bytes], Awaitable[None]] = response.write
 
     async def end(self, last: bytes) -> None:
@@ -123,7 +130,7 @@ class _JoinedWriter:
 
     __slots__ = ("_error", "_pieces", "_response", "_scheduled", "_size", "_writing")
 
-    def __init__(self, response: StreamingHTTPResponse, first: bytes) -> None:
+    def __init__(self, response: Writable, first: bytes) -> None:
         self._response = response
         self._pieces = [first] if first else []
         self._size = len(first)

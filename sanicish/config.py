@@ -48,6 +48,7 @@ DEFAULTS: dict[str, Any] = {
     "SYNC_THREAD_TIMEOUT": 5,  # how long a new stream waits for one of them; then it is a 503
     "FAIRNESS_SLICE": 0.002,  # how long all handlers together may write before others get their turn
     "COMPRESS": False,  # for clients that take it: true, or encodings: "zstd, br, gzip"
+    "JSON_NAN": "error",  # NaN and infinities, which JSON does not have: error, or null
     # connections
     "KEEP_ALIVE": True,
     "KEEP_ALIVE_TIMEOUT": 5,
@@ -118,12 +119,13 @@ _WHOLE = (
 )  # and never without a limit
 _NAMES = ("REQUEST_ID_HEADER", "REAL_IP_HEADER", "FORWARDED_FOR_HEADER")
 CHOICES = {
+    "JSON_NAN": ("error", "null"),
     "LOG_FORMAT": ("text", "json"),
     "LOG_LEVEL": ("debug", "info", "warning", "error", "critical"),
     "FALLBACK_ERROR_FORMAT": ("auto", "html", "json", "text"),
 }
 _FORWARDED = frozenset({"proto", "host", "port", "path"})
-_TEXT = frozenset({"FORWARDED_SECRET", "UNIX_MODE"})  # never read as a number or truth: 0123 is not 123
+_TEXT = frozenset({"FORWARDED_SECRET", "JSON_NAN", "UNIX_MODE"})  # never read as a number or truth: 0123 is not 123
 
 _TRUE = frozenset({"y", "yes", "yep", "yup", "t", "true", "on", "enable", "enabled"})
 _FALSE = frozenset({"n", "no", "f", "false", "off", "disable", "disabled"})

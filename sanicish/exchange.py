@@ -243,6 +243,11 @@ class Exchange(ABC):
         return 0
 
     @property
+    def takes_trailers(self) -> bool:
+        """Whether the client asked for trailers (RFC 9110 sections 6.5.1 and 10.1.4), or is to get them unasked."""
+        return False
+
+    @property
     @abstractmethod
     def bodiless(self) -> bool:
         """Whether the answer that was started has no body whatever is written (HEAD, 204, 304)."""
@@ -318,6 +323,11 @@ class WrappedExchange(Exchange):
     def unsent(self) -> int:
         """Bytes of the answer that wait in memory for the client."""
         return self.inner.unsent
+
+    @property
+    def takes_trailers(self) -> bool:
+        """Whether the client asked for trailers, or is to get them unasked."""
+        return self.inner.takes_trailers
 
     @property
     def bodiless(self) -> bool:

@@ -2,7 +2,6 @@
 
 import html
 import inspect
-import json
 import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,6 +11,7 @@ from sanicish.debug.hints import explain
 from sanicish.debug.masks import Mask
 from sanicish.debug.page import error_page
 from sanicish.exceptions import ContentRangeError, HeaderNotFound, InvalidRangeType, SanicException
+from sanicish.formats import json_of_anything
 from sanicish.headers import Headers
 from sanicish.log import error_logger
 from sanicish.request import Request
@@ -127,7 +127,7 @@ def _json_page(status: int, message: str, details: Mapping[str, Mapping[str, obj
     told: dict[str, Any] = {"status": status, "description": reason(status), "message": message, **details}
     if trace:
         told["trace"] = trace.splitlines()
-    return json.dumps(told, default=str), "application/json"
+    return json_of_anything(told), "application/json"
 
 
 def _text_page(status: int, message: str, details: Mapping[str, Mapping[str, object]], trace: str) -> tuple[str, str]:

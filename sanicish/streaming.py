@@ -163,6 +163,11 @@ class StreamingHTTPResponse(BaseHTTPResponse):
                     self._trailers.freeze()
         return self._trailers
 
+    @property
+    def takes_trailers(self) -> bool:
+        """Whether the client asked for trailers; False before the response is being sent."""
+        return self._exchange is not None and self._exchange.takes_trailers
+
     # Time and end
 
     @property

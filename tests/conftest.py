@@ -76,6 +76,23 @@ async def database(postgres: Postgres) -> AsyncIterator[str]:
         yield dsn
 
 
+Connect = Callable[..., Awaitable["asyncpg.Connection[Any]"]]
+
+
+@pytest.fixture
+async def connect() -> AsyncIterator[Connect]:
+    """Connect to a database; closed after the test, also after one that fails."""
+    connections: list[asyncpg.Connection[Any]] = []
+
+    async def start(dsn: str, **options: Any) -> "asyncpg.Connection[Any]":
+        connections.append(await asyncpg.connect(dsn, **options))
+        return connections[-1]
+
+    yield start
+    for connection in connections:
+        await connection.close(timeout=5)
+
+
 _ended = itertools.count(1)
 
 

@@ -218,6 +218,24 @@ def test_nothing_found_says_what_to_install(machine):
             },
         ),
         ("postgresql:///shop", {"PGDATABASE": "test"}),
+        ("postgresql://h/a?application_name=shop", {"PGHOST": "h", "PGDATABASE": "test", "PGAPPNAME": "shop"}),
+        (
+            "postgresql://u@one:1,two:2/a?target_session_attrs=read-write&connect_timeout=3",
+            {
+                "PGUSER": "u",
+                "PGHOST": "one,two",
+                "PGPORT": "1,2",
+                "PGDATABASE": "test",
+                "PGTARGETSESSIONATTRS": "read-write",
+                "PGCONNECT_TIMEOUT": "3",
+            },
+        ),
+        ("postgresql://one,[::1]:2/", {"PGHOST": "one,::1", "PGPORT": ",2", "PGDATABASE": "test"}),
+        ("postgresql://[::1]/", {"PGHOST": "::1", "PGDATABASE": "test"}),
+        (
+            "postgresql://h/?search_path=a,%20b&options=-c%20jit%3Doff",
+            {"PGHOST": "h", "PGDATABASE": "test", "PGOPTIONS": "-c jit=off -c search_path=a,\\ b"},
+        ),
     ],
 )
 def test_environment_says_what_the_dsn_says_with_another_database(dsn, variables):
@@ -246,6 +264,23 @@ async def test_environment_reaches_the_database(postgres, monkeypatch):
     connection = await asyncpg.connect()
     assert await connection.fetchval("SELECT current_database()") == "test"
     await connection.close()
+
+
+@pytest.mark.slow
+async def test_a_dsn_of_several_hosts_reaches_the_one_that_is_there(monkeypatch):
+    with launcher.running(programs.find_programs(), None, 0) as dsn:
+        server = Postgres(dsn.replace("@127.0.0.1:", "@127.0.0.1:1,127.0.0.1:") + "&application_name=shop%27s")
+        assert await value(server.dsn, "SELECT 1") == 1
+        async with server.fresh() as fresh:
+            assert await value(fresh, "SELECT current_database()") == urlsplit(fresh).path[1:]
+        for name, setting in server.environment().items():
+            monkeypatch.setenv(name, setting)
+        command = [str(programs.find_programs() / "psql"), "-Atc", "SELECT current_setting('application_name')"]
+        told = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
+        assert (told.stdout, told.stderr) == ("shop's\n", "")
+        connection = await asyncpg.connect()
+        assert await connection.fetchval("SELECT 1") == 1
+        await connection.close()
 
 
 @pytest.mark.slow

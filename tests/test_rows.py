@@ -1,8 +1,10 @@
 """Rows as CSV, as JSON lines and as one JSON array: every cell right, few writes, any kind of iterable."""
 
 import asyncio
+import base64
 import csv as csv_module
 import datetime
+import hashlib
 import io
 import json as json_module
 from decimal import Decimal
@@ -12,8 +14,10 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from sanicish import Sanic, csv, json_array, ndjson
-from sanicish.formats import CsvLines, encode_csv, encode_json
+from sanicish import Event, Sanic, csv, json, json_array, ndjson, sse, stream
+from sanicish.config import Config
+from sanicish.exceptions import SanicException
+from sanicish.formats import CsvLines, encode_csv, encode_json, json_dumps
 from tests.doubles.answers import read_answers
 from tests.doubles.wire import Wire, talk
 
@@ -88,7 +92,7 @@ def test_csv_is_read_back_as_it_was_written(app):
         (datetime.datetime(2024, 1, 2, 3, 4, 5, tzinfo=datetime.UTC), "2024-01-02T03:04:05+00:00"),
         (datetime.date(2024, 1, 2), "2024-01-02"),
         (datetime.time(3, 4), "03:04:00"),
-        (b"\x00\xff", "00ff"),
+        (b"\x00\xff", "\\x00ff"),
         (UUID(int=1), "00000000-0000-0000-0000-000000000001"),
         (["a", 1], '"[""a"",1]"'),
         ({"a": 1}, '"{""a"":1}"'),
@@ -167,8 +171,8 @@ def test_json_array_is_one_value(app, source, rows):
         (Decimal("1.10"), '"1.10"'),
         (UUID(int=1), '"00000000-0000-0000-0000-000000000001"'),
         (ip_address("::1"), '"::1"'),
-        (datetime.timedelta(seconds=61), '"0:01:01"'),
-        (b"\x00\xff", '"00ff"'),
+        (datetime.timedelta(seconds=61), '"00:01:01"'),
+        (b"\x00\xff", '"\\\\x00ff"'),
         (Record(a=1, b=Decimal(2)), '{"a":1,"b":"2"}'),
         ({"a": [datetime.time(1)]}, '{"a":["01:00:00"]}'),
     ],
@@ -330,7 +334,7 @@ async def test_records_of_a_cursor_are_rows(app, serve, database):
         "real": "1.0",
         "at": "2024-01-02T03:04:05+00:00",
         "day": "2024-01-02",
-        "raw": "00ff",
+        "raw": "\\x00ff",
         "list": "[1,1]",
         "uuid": "00000000-0000-0000-0000-000000000001",
         "host": "127.0.0.1",
@@ -345,9 +349,202 @@ async def test_records_of_a_cursor_are_rows(app, serve, database):
         "real": 2.0,
         "at": "2024-01-02T03:04:05+00:00",
         "day": "2024-01-02",
-        "raw": "00ff",
+        "raw": "\\x00ff",
         "list": [2, 2],
         "uuid": "00000000-0000-0000-0000-000000000001",
         "host": "127.0.0.1",
     }
     assert [json_module.loads(line) for line in (await body("/lines")).splitlines()] == values
+
+
+# NaN and infinities
+
+NAN = [float("nan"), float("inf"), float("-inf")]
+
+
+async def events(value):
+    yield Event({"v": value})
+
+
+async def written(response, value):
+    await response.write_json({"v": value})
+
+
+WRITERS = {
+    "json": lambda value: json({"v": value}),
+    "dict": lambda value: {"v": value},
+    "list": lambda value: [{"v": [value]}],
+    "options": lambda value: json({"v": value}, sort_keys=True, default=str),
+    "ndjson": lambda value: ndjson([{"v": value}]),
+    "ndjson from a generator": lambda value: ndjson({"v": each} for each in [value]),
+    "ndjson of records": lambda value: ndjson([Record(v=value, d=Decimal(1))]),
+    "json_array": lambda value: json_array(later([{"v": (value,)}])),
+    "events": lambda value: sse(events(value)),
+    "write_json": lambda value: stream(lambda response: written(response, value)),
+    "csv": lambda value: csv([[1, [value]]]),
+}
+
+
+@pytest.mark.parametrize("value", NAN)
+@pytest.mark.parametrize("kind", WRITERS)
+def test_what_is_no_json_is_an_error(app, caplog, kind, value):
+    app.get("/a")(lambda request: WRITERS[kind](value))
+    response = get(app)
+    if kind == "events":  # whose head leaves before the first one
+        assert "it was cut" in caplog.text
+    else:
+        assert response.status == 500
+    assert "JSON has neither NaN nor infinities" in caplog.text
+
+
+@pytest.mark.parametrize("value", NAN)
+@pytest.mark.parametrize("kind", WRITERS)
+@pytest.mark.parametrize("setting", ["null", "NULL"])
+def test_what_is_no_json_is_null_if_the_setting_says_so(app, kind, value, setting):
+    app.config.JSON_NAN = setting
+    body = sent(app, lambda: WRITERS[kind](value)).decode()
+    assert "null" in body and "NaN" not in body and "Infinity" not in body
+
+
+def test_the_setting_is_read_from_the_environment(monkeypatch):
+    monkeypatch.setenv("SANICISH_JSON_NAN", "null")
+    assert Config().JSON_NAN == "null"
+
+
+def test_a_value_that_contains_itself_is_another_error():
+    value = {}
+    value["v"] = value
+    with pytest.raises(ValueError, match="Circular"):
+        json_dumps(value)
+
+
+def test_nan_may_be_asked_for_in_one_call(app):
+    assert sent(app, lambda: json({"v": float("nan")}, allow_nan=True)) == b'{"v":NaN}'
+
+
+def test_json_of_an_error_page_is_json(app, caplog):
+    app.config.FALLBACK_ERROR_FORMAT = "json"
+
+    @app.get("/a")
+    def handler(request):
+        raise SanicException("no", 400, context={"v": float("nan")})
+
+    assert get(app).json["context"] == {"v": None}
+
+
+# All rows have arrived
+
+TRAILERS = b"GET /a HTTP/1.1\r\nHost: a\r\nConnection: close, TE\r\nTE: trailers\r\n"
+ROWS = [{"a": 1}, {"a": "two\nlines"}, {"a": 3}]
+
+KINDS = {
+    "csv": lambda **end: csv(ROWS, **end),
+    "csv of a generator": lambda **end: csv((row for row in ROWS), ["a"], **end),
+    "ndjson": lambda **end: ndjson(later(ROWS), **end),
+    "json_array": lambda **end: json_array(iter(ROWS), **end),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_are_not_gathered_by_nginx(app, kind):
+    app.get("/a")(lambda request: KINDS[kind]())
+    assert get(app).headers["x-accel-buffering"] == "no"
+
+
+def test_the_application_may_let_nginx_gather_them(app):
+    app.get("/a")(lambda request: csv([], headers={"x-accel-buffering": "yes"}))
+    assert get(app).headers.getall("x-accel-buffering") == ["yes"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_trailer_says_how_many_rows_there_were(app, serve, kind):
+    app.get("/a")(lambda request: KINDS[kind](end="count"))
+    answer = await talk(await serve(app), TRAILERS + b"\r\n")
+    assert b"\r\nTrailer: Row-Count\r\n" in answer
+    assert answer.endswith(b"\r\n0\r\nRow-Count: 3\r\n\r\n")
+
+
+@pytest.mark.parametrize("encoding", [b"", b"Accept-Encoding: gzip\r\n"])
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_trailer_is_a_digest_of_the_body_as_it_was_sent(app, serve, kind, encoding):
+    app.compress(min_size=1)
+    app.get("/a")(lambda request: KINDS[kind](end="digest"))
+    answer = await talk(await serve(app), TRAILERS + encoding + b"\r\n")
+    assert b"\r\nTrailer: Content-Digest\r\n" in answer
+    assert b"Content-Encoding" not in answer
+    [reply] = read_answers(answer)
+    digest = base64.b64encode(hashlib.sha256(reply.body).digest())
+    assert answer.endswith(b"\r\n0\r\nContent-Digest: sha-256=:%b:\r\n\r\n" % digest)
+
+
+@pytest.mark.parametrize("end", ["count", "digest"])
+async def test_a_client_that_does_not_ask_for_trailers_gets_none(app, serve, end):
+    app.compress(min_size=1)
+    app.get("/a")(lambda request: csv([["x" * 2000]] * 3, end=end))
+    answer = await talk(await serve(app), CLOSE[:-2] + b"Accept-Encoding: gzip\r\n\r\n")
+    assert b"Content-Encoding: gzip" in answer
+    assert b"Trailer" not in answer and answer.endswith(b"\r\n0\r\n\r\n")
+
+
+@pytest.mark.parametrize("rows", [[], ROWS])
+def test_the_last_line_says_how_many_rows_there_were(app, rows):
+    lines = sent(app, lambda: ndjson(rows, end="line")).splitlines()
+    assert [json_module.loads(line) for line in lines] == [*rows, {"end": {"rows": len(rows)}}]
+
+
+@pytest.mark.parametrize("end", ["line", "count", "digest"])
+async def test_rows_that_fail_do_not_say_that_these_were_all(app, serve, end):
+    def rows():
+        yield from ROWS
+        raise OSError
+
+    app.get("/a")(lambda request: ndjson(rows(), end=end))
+    answer = await talk(await serve(app), TRAILERS + b"\r\n")
+    assert b'{"end"' not in answer and b"Row-Count: " not in answer and b"Digest: " not in answer
+
+
+async def test_the_source_is_closed_though_nobody_reads_it(app, serve):
+    closed = []
+
+    async def rows():
+        closed.append("never begun")
+        yield {}
+
+    source = rows()
+    app.route("/a", methods=["HEAD"])(lambda request: ndjson(source, end="count"))
+    await talk(await serve(app), b"HEAD /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    with pytest.raises(StopAsyncIteration):
+        await anext(source)
+    assert closed == []
+
+
+@pytest.mark.parametrize("make", [csv, json_array])
+def test_only_ndjson_has_a_last_line(make):
+    with pytest.raises(ValueError, match="only NDJSON"):
+        make([], end="line")
+    with pytest.raises(ValueError, match="line, count or digest"):
+        make([], end="rows")
+
+
+# Formulas
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@SUM(1)", "\t=1", "\r=1", "\n=1", "＝1", "=a,b"])
+def test_texts_that_a_spreadsheet_runs_get_an_apostrophe(app, cell):
+    body = sent(app, lambda: csv([[cell, "a"]], [cell, "b"], escape_formulas=True)).decode()
+    assert list(csv_module.reader(io.StringIO(body, newline=""))) == [["'" + cell, "b"], ["'" + cell, "a"]]
+
+
+class Formula:
+    def __str__(self):
+        return "=1+1"
+
+
+def test_values_that_become_such_a_text_get_one_too_and_numbers_do_not(app):
+    row = [-1, -1.5, Decimal("-1.50"), None, True, Formula(), datetime.timedelta(-1), "a=b", ""]
+    body = sent(app, lambda: csv(iter([iter(row)]), escape_formulas=True))
+    assert body == b"-1,-1.5,-1.50,,True,'=1+1,'-1 days,a=b,\r\n"
+
+
+def test_cells_are_left_alone_unless_asked_for(app):
+    assert sent(app, lambda: csv([["=1+1"]])) == b"=1+1\r\n"

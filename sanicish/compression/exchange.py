@@ -112,6 +112,8 @@ class CompressedExchange(WrappedExchange):
             raise StreamClosed("this request has been answered already")
         length = promised_length(headers)
         fields, coder = self._policy.look(self.head, status, headers, content_type, length)
+        if self.trailers is not None and "content-digest" in self.trailers:  # of the bytes as they are (RFC 9530)
+            fields, coder = headers, None
         if coder is not None and length is not None:
             if not (chunked and self.head.version == "1.1"):
                 self._left = length

@@ -103,6 +103,16 @@ class Http1Exchange(Exchange):
     def bodiless(self) -> bool:
         return self._framing is not None and self._framing.bodiless
 
+    @property
+    def takes_trailers(self) -> bool:
+        # Varnish 7.1 drops the last chunk of a response that has any, so nobody gets them unasked.
+        if self.head.version == "1.0":
+            return False
+        if self.trailers is not None and self.trailers.always:
+            return True
+        asked = Headers.from_raw(self.head.fields).getall("te")
+        return "trailers" in split_tokens(", ".join(asked))
+
     def send_continue(self) -> None:
         """Tell a client that waits to go on with its body, once (RFC 9110 10.1.1)."""
         if self.owes_100 and not self.started:
@@ -117,7 +127,7 @@ class Http1Exchange(Exchange):
             raise StreamClosed("this request has been answered already")
         framing = choose_framing(self.head.method, self.head.version, status, promised_length(headers), chunked)
         field = framing.field
-        if self.trailers and framing.trails and "trailer" not in (headers or ()) and self._sends_trailers():
+        if self.trailers and framing.trails and "trailer" not in (headers or ()) and self.takes_trailers:
             field += b"Trailer: %b\r\n" % ", ".join(self.trailers).encode("latin-1")  # RFC 9110 6.6.2
         self._out = [self._head(status, headers, content_type, field, framing.closes, False)]
         self._framing = framing
@@ -208,9 +218,7 @@ class Http1Exchange(Exchange):
         if self._flow.lost:
             self._end(Outcome.DISCONNECT)
             return self._flow
-        self._framing.end(
-            self._out, serialize_fields(self.trailers) if self.trailers and self._sends_trailers() else b""
-        )
+        self._framing.end(self._out, serialize_fields(self.trailers) if self.trailers and self.takes_trailers else b"")
         self._push()
         self._end(Outcome.COMPLETED)
         return self._flow if self._flow.must_wait else READY
@@ -269,16 +277,6 @@ class Http1Exchange(Exchange):
         self._end(outcome)
 
     # Inside
-
-    def _sends_trailers(self) -> bool:
-        """Whether the client asked for trailers (RFC 9110 sections 6.5.1 and 10.1.4), or the handler sends them anyway.
-
-        Varnish 7.1 drops the last chunk of a response that has any, so nobody gets them unasked.
-        """
-        if self.trailers is not None and self.trailers.always:
-            return True
-        asked = Headers.from_raw(self.head.fields).getall("te")
-        return "trailers" in split_tokens(", ".join(asked))
 
     def _end(self, outcome: Outcome) -> None:
         self._framing = None

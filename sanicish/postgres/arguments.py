@@ -8,9 +8,11 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from asyncpg import Attribute, Type
+from asyncpg import Type
 
+from sanicish.postgres.describing import describe
 from sanicish.postgres.leasing import Connection
+from sanicish.postgres.lines import Column
 
 __all__ = ["replaced", "whole_query"]
 
@@ -30,26 +32,23 @@ _TOKEN = re.compile(
 _COMMENT_MARK = re.compile(r"/\*|\*/")
 
 
-async def whole_query(connection: Connection, sql: str, args: Sequence[Any]) -> tuple[str, Sequence[Attribute]]:
+async def whole_query(connection: Connection, sql: str, args: Sequence[Any]) -> tuple[str, Sequence[Column]]:
     """``sql`` with its arguments in it, and its columns.
 
     Raises what asyncpg raises for wrong arguments, and for what is not one whole query of its own, so that nothing in
     it can end the statement it is put into.
     """
-    prepared = await connection.prepare(sql)
-    columns = prepared.get_attributes()
-    if not columns:
-        raise ValueError("the query gives no columns")
-    parameters = [_type_name(type) for type in prepared.get_parameters()]
+    columns, parameters = await describe(connection, sql, args)
     if len(parameters) != len(args):
         raise ValueError(f"the query has {len(parameters)} parameters, and {len(args)} arguments were given")
     if not args:
         return sql, columns
     if connection.get_settings().standard_conforming_strings != "on":
         raise ValueError("arguments of COPY need standard_conforming_strings = on")
-    literals = ", ".join(f"quote_literal(${number}::{type}::text)" for number, type in enumerate(parameters, 1))
-    row = await connection.fetchrow(f"SELECT {literals}", *args)
-    values = zip(row or (), parameters, strict=True)
+    types = [_type_name(type) for type in parameters]
+    literals = ", ".join(f"quote_literal(${number}::{type}::text)" for number, type in enumerate(types, 1))
+    prepared = await connection.prepare(f"SELECT {literals}", name="")
+    values = zip(await prepared.fetchrow(*args) or (), types, strict=True)
     return replaced(sql, [f"({text or 'NULL'}::{type})" for text, type in values]), columns
 
 

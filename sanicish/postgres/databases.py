@@ -19,6 +19,22 @@ from sanicish.postgres.programs import find_programs
 
 __all__ = ["Postgres", "temporary"]
 
+_HOST = re.compile(r"(?:\[(?P<six>[^\]]*)\]|(?P<host>[^:\[\]]*))(?::(?P<port>\d*))?")
+
+# What libpq reads of the environment (PostgreSQL manual, 34.15), by its word in a DSN; other words are server settings.
+_WORDS = """
+channel_binding client_encoding gssdelegation gssencmode gsslib host hostaddr krbsrvname load_balance_hosts options
+passfile password port require_auth requirepeer requiressl service ssl_max_protocol_version ssl_min_protocol_version
+sslcert sslcertmode sslcompression sslcrl sslcrldir sslkey sslmode sslnegotiation sslrootcert sslsni
+target_session_attrs user
+"""
+_VARIABLES = {name: f"PG{name.replace('_', '').upper()}" for name in _WORDS.split()} | {
+    "application_name": "PGAPPNAME",
+    "connect_timeout": "PGCONNECT_TIMEOUT",
+    "database": "PGDATABASE",
+    "dbname": "PGDATABASE",
+}
+
 
 @dataclass(frozen=True)
 class Postgres:
@@ -38,12 +54,17 @@ class Postgres:
         Without a name it is the database of the DSN.
         """
         parts = urlsplit(self.dsn)
-        place = {"host": parts.hostname, "user": parts.username, "password": parts.password, "database": parts.path[1:]}
-        words = {name: unquote(value) for name, value in place.items() if value}
-        words |= {"port": str(parts.port)} if parts.port else {}
+        who, _, where = parts.netloc.rpartition("@")
+        user, _, password = who.partition(":")
+        hosts, ports = _hosts(where)
+        words = {"user": user, "password": password, "host": hosts, "port": ports, "dbname": parts.path[1:]}
+        words = {name: unquote(value) for name, value in words.items() if value}
         words |= dict(parse_qsl(parts.query))
-        words |= {"database": database} if database else {}
-        return {f"PG{name.upper()}": value for name, value in words.items()}
+        words |= {"dbname": database} if database else {}
+        own = {_VARIABLES[name]: value for name, value in words.items() if name in _VARIABLES}
+        others = [f"-c {name}={_escaped(value)}" for name, value in words.items() if name not in _VARIABLES]
+        options = " ".join([*([own["PGOPTIONS"]] if "PGOPTIONS" in own else []), *others])
+        return own | ({"PGOPTIONS": options} if options else {})
 
     async def create(self, database: str, *, template: str = "template1") -> str:
         """Create ``database`` as a copy of ``template`` and return its DSN.
@@ -126,6 +147,19 @@ def _postgres_url(url: str) -> str | None:
     """``$DATABASE_URL`` may name another kind of database, or a driver as in ``postgresql+asyncpg://``."""
     found = re.match(r"(postgres(?:ql)?)(?:\+\w+)?(://.*)", url)
     return found[1] + found[2] if found else None
+
+
+def _hosts(where: str) -> tuple[str, str]:
+    """The hosts of a DSN and their ports, each with commas if there are several; an IPv6 address has no brackets."""
+    found = [_HOST.fullmatch(one) for one in where.split(",")]
+    hosts = [(one["six"] or one["host"], one["port"] or "") for one in found if one]
+    ports = ",".join(port for _, port in hosts)
+    return ",".join(host for host, _ in hosts), ports if ports.strip(",") else ""
+
+
+def _escaped(value: str) -> str:
+    """A setting as it stands in PGOPTIONS."""
+    return re.sub(r"([\\\s])", r"\\\1", value)
 
 
 def _quoted(name: str) -> str:

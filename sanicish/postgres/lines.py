@@ -6,10 +6,9 @@ So every type that it knows is written as it should be, those of extensions too.
 import json
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from asyncpg import Attribute
-
-__all__ = ["csv_header", "csv_lines", "inner", "json_lines", "literal"]
+__all__ = ["Column", "changes_data", "csv_header", "csv_lines", "inner", "json_lines", "literal"]
 
 _INTEGERS = frozenset({"int2", "int4", "int8", "oid"})
 _DATES = frozenset({"date", "time", "timetz", "timestamp", "timestamptz"})
@@ -19,6 +18,18 @@ _TEXT = frozenset({"text", "varchar"})
 _ONE_LINE = _UNQUOTED | _TEXT | {"bool", "bpchar", "jsonb"}  # their JSON has no line breaks; that of json may
 
 _CHANGES = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(?:INSERT|UPDATE|DELETE|MERGE)\b", re.IGNORECASE | re.DOTALL)
+
+
+class Column(NamedTuple):
+    """A column of a query: its name, and the name of its type if that is one of PostgreSQL's own, else empty text."""
+
+    name: str
+    kind: str
+
+
+def changes_data(sql: str) -> bool:
+    """Whether a statement is an INSERT, UPDATE, DELETE or MERGE, which cannot stand in FROM."""
+    return _CHANGES.match(sql) is not None
 
 
 def inner(sql: str) -> str:
@@ -31,49 +42,47 @@ def literal(text: str) -> str:
     return "E'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
-def csv_header(columns: Sequence[Attribute]) -> str:
+def csv_header(columns: Sequence[Column]) -> str:
     """The line with the names of the columns."""
-    return ",".join([_quoted(column.name) for column in columns]) + "\n"
+    return ",".join([_quoted(column.name, len(columns) == 1) for column in columns]) + "\n"
 
 
-def _quoted(text: str) -> str:
-    if text and not any(mark in text for mark in ',"\n\r'):
+def _quoted(text: str, alone: bool) -> str:
+    if text and not any(mark in text for mark in ',"\n\r') and not (alone and text == "\\."):
         return text
     return '"' + text.replace('"', '""') + '"'
 
 
-def csv_lines(sql: str, columns: Sequence[Attribute]) -> str:
+def csv_lines(sql: str, columns: Sequence[Column]) -> str:
     """A query that gives each row of ``sql`` as a line of CSV, byte for byte what ``COPY ... (FORMAT csv)`` writes."""
-    cells = [_csv_cell(f"q.c{index}", _kind(column), len(columns) == 1) for index, column in enumerate(columns)]
-    # What is not text yet becomes text once, below OFFSET 0: no planner puts it into each place where it is used.
-    texts = [_output(f"q.c{index}", _kind(column)) for index, column in enumerate(columns)]
-    names = ", ".join(f"c{index}" for index in range(len(columns)))
-    rows = _named(sql, names)
-    if any(texts):
-        chosen = ", ".join(f"{text or f'q.c{index}'} AS c{index}" for index, text in enumerate(texts))
-        return f"{rows[0]}SELECT {_joined(cells, ',')} FROM (SELECT {chosen} FROM {rows[1]} OFFSET 0) AS q"
-    return f"{rows[0]}SELECT {_joined(cells, ',')} FROM {rows[1]}"
+    texts = [_output(f"q.c{index}", column.kind) for index, column in enumerate(columns)]
+    cells = [_csv_cell(f"q.c{index}", column.kind, len(columns) == 1) for index, column in enumerate(columns)]
+    return _lines(sql, texts, _joined(cells, ","))
 
 
-def json_lines(sql: str, columns: Sequence[Attribute]) -> str:
+def json_lines(sql: str, columns: Sequence[Column]) -> str:
     """A query that gives each row of ``sql`` as a JSON object without line breaks, as ``row_to_json`` does."""
-    names = ", ".join(f"c{index}" for index in range(len(columns)))
-    rows = _named(sql, names)
     pieces = []
     for index, column in enumerate(columns):
         key = ("{" if index == 0 else ",") + json.dumps(column.name, ensure_ascii=False) + ":"
-        pieces += [literal(key), _json_value(f"q.c{index}", _kind(column))]
-    return f"{rows[0]}SELECT {' || '.join([*pieces, literal('}')])} FROM {rows[1]}"
+        pieces += [literal(key), _json_value(f"q.c{index}", column.kind)]
+    return _lines(sql, [f"q.c{index}" for index in range(len(columns))], " || ".join([*pieces, literal("}")]))
 
 
-def _kind(column: Attribute) -> str:
-    """The name of a type of PostgreSQL's own; empty for all others, which may be called the same."""
-    return column.type.name if column.type.schema == "pg_catalog" else ""
+def _lines(sql: str, values: Sequence[str], line: str) -> str:
+    """A query that makes a line of each row's values, ``c0`` and so on.
+
+    OFFSET 0 keeps the planner from putting an expression into each place where its value is used: each is computed once.
+    """
+    names = [f"c{index}" for index in range(len(values))]
+    before, table = _named(sql, ", ".join(names))
+    chosen = ", ".join(f"{value} AS {name}" for value, name in zip(values, names, strict=True))
+    return f"{before}SELECT {line} FROM (SELECT {chosen} FROM {table} OFFSET 0) AS q"
 
 
 def _named(sql: str, names: str) -> tuple[str, str]:
     """A query as a table ``q`` with these column names: what stands before SELECT, and what behind FROM."""
-    if _CHANGES.match(sql):
+    if changes_data(sql):
         return f"WITH q({names}) AS ({inner(sql)}) ", "q"
     return "", f"({inner(sql)}) AS q({names})"
 
@@ -82,10 +91,10 @@ def _joined(cells: Sequence[str], separator: str) -> str:
     return f" || {literal(separator)} || ".join(cells)
 
 
-def _output(name: str, kind: str) -> str | None:
-    """What makes text of a value as its type's own output does, where a cast would not; ``None`` for known types."""
+def _output(name: str, kind: str) -> str:
+    """What makes text of a value as its type's own output does, where a cast would not; known types stay as they are."""
     if kind in _UNQUOTED or kind in _TEXT or kind == "bool":
-        return None
+        return name
     # IS NULL is also true of a composite value whose fields are all NULL, and that is written.
     return f"CASE WHEN {name} IS DISTINCT FROM NULL THEN concat({name}) END"
 

@@ -10,11 +10,13 @@ from typing import Any, Literal
 
 from asyncpg.cursor import Cursor
 
-from sanicish.files import content_disposition
+from sanicish.bodies import Writable
 from sanicish.postgres.copying import stream_copy
+from sanicish.postgres.describing import describe
 from sanicish.postgres.leasing import WAIT, Source, leased
 from sanicish.postgres.lines import csv_header, csv_lines, json_lines
 from sanicish.response import StreamingHTTPResponse
+from sanicish.rows import End, row_response
 from sanicish.whole import HeaderMap
 
 __all__ = ["CONTENT_TYPES", "stream_query"]
@@ -44,6 +46,7 @@ def stream_query(
     content_type: str | None = None,
     batch: int | None = None,
     wait: float | None = WAIT,
+    end: End | None = None,
 ) -> StreamingHTTPResponse:
     """A response with the rows of a query, read from a cursor in batches while the client takes them.
 
@@ -55,8 +58,11 @@ def stream_query(
     ``statement_timeout`` that is one statement, from the first row to the last. ``batch``, rows a fetch, asks for a
     cursor there too; by default a fetch is as many rows as make 128 KiB, 2 000 at most.
 
-    ``header`` False leaves out the line with the names of CSV; ``filename`` makes a download of it. Raises ``ServiceUnavailable`` (503) if no connection
-    becomes free in ``wait`` seconds. What fails before the first row is an error page; what fails later cuts the answer.
+    ``header`` False leaves out the line with the names in CSV; ``filename`` makes the response a download. ``end`` says
+    how a client can tell that all rows have arrived, see ``ndjson()``; ``"line"`` is for NDJSON only.
+
+    Raises ``ServiceUnavailable`` (503) if no connection becomes free in ``wait`` seconds; other errors of the database
+    are mapped by their SQLSTATE. An error before the first row is an error page; a later one cuts the response.
     """
     if format not in CONTENT_TYPES:
         raise ValueError(f"format is csv, ndjson or json, not {format!r}")
@@ -71,15 +77,14 @@ def stream_query(
             headers=headers,
             content_type=content_type,
             wait=wait,
+            end=end,
         )
 
-    async def send_rows(response: StreamingHTTPResponse) -> None:
-        async with leased(source, wait) as connection, connection.transaction():
-            columns = (await connection.prepare(sql)).get_attributes()
-            if not columns:
-                raise ValueError("the query gives no columns")
+    async def write_rows(response: Writable) -> int:
+        async with leased(source, wait, given=bool(args)) as connection:
+            columns, _ = await describe(connection, sql, args)
             lines = csv_lines(sql, columns) if format == "csv" else json_lines(sql, columns)
-            cursor = await (await connection.prepare(lines)).cursor(*args)
+            cursor = await (await connection.prepare(lines, name="")).cursor(*args)
             if format == "json":
                 first, again, between, after, last = "[", ",\n", ",\n", "", "]\n"
             else:
@@ -87,35 +92,37 @@ def stream_query(
                 if format == "csv" and header:
                     first = csv_header(columns)
             before = first
+            written = 0
             async with aclosing(_texts(cursor, between, batch)) as texts:
-                async for text in texts:
+                async for text, count in texts:
                     await response.write(f"{before}{text}{after}".encode())
                     before = again
                     first = ""
+                    written += count
             if first or last:
-                await response.write(first + last)
+                await response.write((first + last).encode())
+        return written
 
-    response = StreamingHTTPResponse(send_rows, status, headers, content_type or CONTENT_TYPES[format])
-    if filename is not None:
-        response.headers["Content-Disposition"] = content_disposition(filename)
-    return response
+    content_type = content_type or CONTENT_TYPES[format]
+    lines = format == "ndjson"
+    return row_response(write_rows, status, headers, content_type, end=end, lines=lines, filename=filename)
 
 
-async def _texts(cursor: "Cursor[Any]", between: str, batch: int | None) -> AsyncGenerator[str, None]:
-    """The lines of each batch as one; the database works at the next one meanwhile, and at no more than that."""
+async def _texts(cursor: "Cursor[Any]", between: str, batch: int | None) -> AsyncGenerator[tuple[str, int], None]:
+    """The lines of each batch as one, and their number; the database works at the next one meanwhile, and at no more than that."""
     count = batch or _FIRST_ROWS
     rows = await cursor.fetch(count)
     while rows:
         lines: list[str] = [row[0] for row in rows]
         text = between.join(lines)
         if len(rows) < count:  # they were the last
-            yield text
+            yield text, len(rows)
             return
         count = batch or max(1, min(_MOST_ROWS, _BATCH_BYTES * len(rows) // (len(text) + 1)))
         ahead = asyncio.create_task(cursor.fetch(count))
         try:
             await asyncio.sleep(0)  # it asks the database before the rows that are here are sent
-            yield text
+            yield text, len(rows)
             rows = await ahead
         finally:
             ahead.cancel()

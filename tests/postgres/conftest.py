@@ -5,7 +5,23 @@ import asyncio
 import asyncpg
 import pytest
 
+from sanicish.postgres import Postgres
+from sanicish.postgres.launcher import running
+from tests.doubles.databases import debian_programs
 from tests.doubles.wire import PATIENCE, Wire, talk
+
+
+@pytest.fixture(scope="session")
+def debian():
+    """Debian's PostgreSQL, which is older than the one that most tests use."""
+    with running(debian_programs()) as dsn:
+        yield Postgres(dsn)
+
+
+@pytest.fixture(params=["postgres", "debian"])
+def server(request):
+    """The PostgreSQL that most tests use, then Debian's."""
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture

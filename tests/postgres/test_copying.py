@@ -1,4 +1,4 @@
-"""COPY both ways: the database's own bytes to the client, and a request body into a table, whole or not at all."""
+"""COPY out: the database's own bytes to the client."""
 
 import asyncio
 import csv
@@ -12,13 +12,10 @@ import asyncpg
 import pytest
 
 from sanicish.exceptions import ClientDisconnected
-from sanicish.postgres import stream_copy, upload_copy
-from sanicish.postgres.copying import _copy_out
-from sanicish.response import json as json_response
-from tests.doubles.wire import PATIENCE, Wire, talk
+from sanicish.postgres import stream_copy
+from sanicish.postgres.moving import copy_to
+from tests.doubles.wire import PATIENCE
 from tests.postgres.test_query import TYPES, copied
-
-# Out
 
 
 @pytest.mark.parametrize("format", ["csv", "text", "binary"])
@@ -78,7 +75,7 @@ async def test_a_client_that_leaves_at_the_last_row_leaves_no_connection_that_ha
     connection = await asyncpg.connect(postgres.at("test"))
     async with asyncio.timeout(PATIENCE):
         with pytest.raises(ClientDisconnected):
-            await _copy_out(connection, "SELECT repeat('x', 50000)", write, {"format": "csv"})
+            await copy_to(connection, "SELECT repeat('x', 50000)", write, {"format": "csv"})
         assert connection.is_closed() or await connection.fetchval("SELECT 1") == 1
         await connection.close()
 
@@ -144,121 +141,6 @@ async def test_arguments_are_refused_where_a_backslash_would_escape(pool, answer
             pytest.skip("this PostgreSQL knows no other strings")
         rows = await answering(lambda: stream_copy(connection, "SELECT $1::text", "a"))
         assert (await rows.get()).status == 500
-
-
-# In
-
-
-@pytest.fixture
-async def shop(database, app, serve):
-    """A table, its pool, and the address of an application that fills it from uploads."""
-    async with asyncpg.create_pool(database, min_size=1, max_size=1) as pool:
-        await pool.execute("CREATE TABLE goods (id int PRIMARY KEY, name text NOT NULL DEFAULT 'none')")
-
-        @app.post("/<format>", stream=True)
-        async def fill(request, format):
-            columns = request.args.getlist("column") or None
-            return json_response(
-                await upload_copy(pool, "goods", request.stream, format=format, columns=columns, wait=0.01)
-            )
-
-        yield pool, await serve(app)
-
-
-def post(body, path="/csv", length=None):
-    size = len(body) if length is None else length
-    return f"POST {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {size}\r\n\r\n".encode() + body
-
-
-async def goods(pool):
-    return [tuple(row) for row in await pool.fetch("SELECT id, name FROM goods ORDER BY id")]
-
-
-async def test_an_upload_fills_the_table_and_tells_how_many(shop):
-    pool, address = shop
-    answer = await talk(address, post(b'id,name\n1,apple\n2,"pear, green"\n'))
-    assert answer.endswith(b"\r\n\r\n2")
-    assert await goods(pool) == [(1, "apple"), (2, "pear, green")]
-
-
-async def test_a_chunked_upload_in_pieces_that_are_no_rows(shop):
-    pool, address = shop
-    pieces = [b"id,na", b"me\n1,ap", b"ple\n2,pe", b"ar\n"]
-    async with Wire(address) as wire:
-        wire.send(b"POST /csv HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n")
-        for piece in pieces:
-            wire.send(b"%x\r\n%b\r\n" % (len(piece), piece))
-        wire.send(b"0\r\n\r\n")
-        assert (await wire.rest()).endswith(b"\r\n\r\n2")
-    assert await goods(pool) == [(1, "apple"), (2, "pear")]
-
-
-async def test_columns_say_what_the_fields_are(shop):
-    pool, address = shop
-    await talk(address, post(b"number\n7\n", "/csv?column=id"))
-    assert await goods(pool) == [(7, "none")]
-
-
-@pytest.mark.parametrize("format", ["text", "binary"])
-async def test_what_copy_sent_it_takes_again(shop, format):
-    pool, address = shop
-    body = await copied(pool, "SELECT 3, E'a\\tb'", format=format)
-    assert (await talk(address, post(body, f"/{format}"))).endswith(b"\r\n\r\n1")
-    assert await goods(pool) == [(3, "a\tb")]
-
-
-@pytest.mark.parametrize(
-    ("body", "status", "words"),
-    [
-        (b"id,name\n1,a\nx,b\n", b"400", b"line 3, column id"),
-        (b"id,name\n1,a\n2\n", b"400", b"line 3"),
-        (b"id,name\n1,a\n2,\xff\n", b"400", b"line 3"),
-        (b"id,name\n1,a\n1,b\n", b"409", b"duplicate key"),
-        (b"id,name\n1,a\n2,\n", b"409", b"null value"),
-    ],
-)
-async def test_data_that_the_table_cannot_take_is_refused_whole(shop, body, status, words):
-    pool, address = shop
-    answer = await talk(address, post(body))
-    assert answer.startswith(b"HTTP/1.1 " + status)
-    assert words in answer
-    assert await goods(pool) == []
-
-
-async def test_a_client_that_leaves_in_mid_upload_leaves_nothing_behind(shop):
-    pool, address = shop
-    async with Wire(address) as wire:
-        wire.send(post(b"id,name\n1,a\n", length=1000))
-        while pool.get_idle_size():  # until the upload has its connection
-            await asyncio.sleep(0.001)
-        wire.reset()
-    assert await goods(pool) == []  # waits for the connection of the upload: there is one only
-
-
-async def test_a_client_that_leaves_after_a_row_was_refused_leaves_no_connection_that_hangs(shop, postgres):
-    pool, address = shop
-    pid = await pool.fetchval("SELECT pg_backend_pid()")
-    watcher = await asyncpg.connect(postgres.dsn)
-    refused = "SELECT state = 'idle' AND query LIKE 'COPY%' FROM pg_stat_activity WHERE pid = $1"
-    async with asyncio.timeout(PATIENCE):
-        async with Wire(address) as wire:
-            wire.send(post(b"id,name\nx,a\n", length=1000))
-            while not await watcher.fetchval(refused, pid):
-                await asyncio.sleep(0.001)
-            wire.reset()
-        assert await goods(pool) == []
-    await watcher.close()
-
-
-async def test_an_exhausted_pool_is_503(shop):
-    pool, address = shop
-    async with pool.acquire():
-        assert (await talk(address, post(b"id,name\n1,a\n"))).startswith(b"HTTP/1.1 503 ")
-
-
-async def test_a_route_without_stream_is_told_so(pool):
-    with pytest.raises(TypeError, match="stream=True"):
-        await upload_copy(pool, "goods", None)
 
 
 async def test_python_reads_the_csv(pool, answering):

@@ -1,6 +1,8 @@
 """Rows of a query as a response: every type right, the database held back, cancelled and released."""
 
 import asyncio
+import base64
+import hashlib
 import json
 import logging
 
@@ -8,7 +10,9 @@ import asyncpg
 import pytest
 
 from sanicish.postgres import stream_copy, stream_query
-from tests.doubles.wire import PATIENCE, Wire
+from tests.doubles.wire import PATIENCE, Wire, talk
+
+ASKING = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close, TE\r\nTE: trailers\r\n\r\n"
 
 TYPES = """
 SELECT 7::int2 AS small, -5 AS int, 9007199254740993 AS big, 0.10::numeric AS price, 'NaN'::numeric AS nan, 1e300::float8 AS float,
@@ -27,16 +31,20 @@ SELECT 7::int2 AS small, -5 AS int, 9007199254740993 AS big, 0.10::numeric AS pr
 """
 
 
-async def copied(pool, sql, **options):
+async def copied_by(connection, sql, **options):
     """What the database itself says of a query."""
     pieces = []
 
     async def keep(data):
         pieces.append(data)
 
-    async with pool.acquire() as connection:
-        await connection.copy_from_query(sql, output=keep, **options)
+    await connection.copy_from_query(sql, output=keep, **options)
     return b"".join(pieces)
+
+
+async def copied(pool, sql, **options):
+    async with pool.acquire() as connection:
+        return await copied_by(connection, sql, **options)
 
 
 # What is sent
@@ -150,6 +158,144 @@ def test_another_format_is_refused_at_once(pool):
         stream_query(pool, "SELECT 1", format="xlsx")
 
 
+MAKERS = {
+    "cursor csv": lambda pool, **end: stream_query(pool, "SELECT generate_series(1, $1::int) AS n", 500, **end),
+    "cursor ndjson": lambda pool, **end: stream_query(
+        pool, "SELECT generate_series(1, $1::int) AS n", 500, format="ndjson", **end
+    ),
+    "cursor json": lambda pool, **end: stream_query(pool, "SELECT generate_series(1, 500) AS n", format="json", **end),
+    "copy csv": lambda pool, **end: stream_query(pool, "SELECT generate_series(1, 500) AS n", **end),
+    "copy text": lambda pool, **end: stream_copy(pool, "SELECT generate_series(1, 500) AS n", format="text", **end),
+    "copy binary": lambda pool, **end: stream_copy(pool, "SELECT generate_series(1, 500) AS n", format="binary", **end),
+    "copy ndjson": lambda pool, **end: stream_copy(pool, "SELECT generate_series(1, 500) AS n", format="ndjson", **end),
+}
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+async def test_a_trailer_says_how_many_rows_there_were(pool, answering, kind):
+    rows = await answering(lambda: MAKERS[kind](pool, end="count"))
+    answer = await talk(rows.address, ASKING)
+    assert b"\r\nX-Accel-Buffering: no\r\n" in answer
+    assert answer.endswith(b"\r\n0\r\nRow-Count: 500\r\n\r\n")
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+async def test_a_trailer_is_a_digest(pool, answering, kind):
+    rows = await answering(lambda: MAKERS[kind](pool, end="digest"))
+    answer = await talk(rows.address, ASKING)
+    body = (await rows.get()).body
+    digest = base64.b64encode(hashlib.sha256(body).digest())
+    assert answer.endswith(b"\r\n0\r\nContent-Digest: sha-256=:%b:\r\n\r\n" % digest)
+
+
+@pytest.mark.parametrize("kind", ["cursor ndjson", "copy ndjson"])
+async def test_the_last_line_says_how_many_rows_there_were(pool, answering, kind):
+    rows = await answering(lambda: MAKERS[kind](pool, end="line"))
+    assert (await rows.get()).body.endswith(b'{"n":500}\n{"end":{"rows":500}}\n')
+
+
+@pytest.mark.parametrize("kind", ["cursor csv", "cursor json", "copy csv", "copy text", "copy binary"])
+def test_a_last_line_that_is_no_row_is_for_ndjson_only(pool, kind):
+    with pytest.raises(ValueError, match="only NDJSON"):
+        MAKERS[kind](pool, end="line")
+
+
+async def test_nan_is_json(pool, answering):
+    sql = "SELECT v, ARRAY[v] AS a, v::numeric AS n, ROW(v) AS r FROM (VALUES ('NaN'::float8), ('Infinity')) AS t (v)"
+    rows = await answering(lambda: stream_query(pool, sql, format="json"))
+    assert json.loads((await rows.get()).body, parse_constant=pytest.fail) == [
+        {"v": text, "a": [text], "n": text, "r": {"f1": text}} for text in ("NaN", "Infinity")
+    ]
+
+
+COUNTED = """
+CREATE TEMP SEQUENCE calls;
+CREATE FUNCTION pg_temp.counted(n int) RETURNS text STABLE LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN nextval('calls')::text || ', "' || n;
+END $$;
+CREATE FUNCTION pg_temp.asked(n int) RETURNS bool STABLE LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN nextval('calls') > n;
+END $$
+"""
+
+
+@pytest.mark.parametrize("format", ["csv", "ndjson"])
+async def test_each_expression_is_computed_once(connect, postgres, answering, format):
+    connection = await connect(postgres.at("test"))
+    await connection.execute(COUNTED)
+    sql = "SELECT pg_temp.counted(n), pg_temp.counted(n), pg_temp.asked(n) FROM generate_series(1, $1) AS n"
+    rows = await answering(lambda: stream_query(connection, sql, 10, format=format))
+    assert (await rows.get()).status == 200
+    assert await connection.fetchval("SELECT last_value FROM calls") == 30
+
+
+@pytest.mark.parametrize("args", [(), (1,)])
+async def test_a_column_with_the_name_of_the_end_mark_is_quoted(pool, answering, args):
+    sql = f'SELECT {"$1::int" if args else "1"} AS "\\."'
+    rows = await answering(lambda: stream_query(pool, sql, *args))
+    assert (await rows.get()).body == b'"\\."\n1\n'
+
+
+UNDECODED = """
+CREATE TEMP TABLE odd (id int, acl aclitem, words tsvector, nested pg_am);
+INSERT INTO odd SELECT 1, '=r/postgres', 'a fat cat', am FROM pg_am AS am WHERE amname = 'heap';
+INSERT INTO odd VALUES (2)
+"""
+
+
+@pytest.mark.parametrize("make", [stream_query, stream_copy])
+@pytest.mark.parametrize(
+    "sql",
+    [
+        'SELECT o AS "the row", id FROM odd AS o ORDER BY id',
+        "SELECT o AS same, id AS same FROM odd AS o WHERE id >= $1 ORDER BY id",
+        "SELECT array_agg(o) AS os FROM odd AS o",
+        "SELECT acl, words FROM odd ORDER BY id",
+        "SELECT o FROM odd AS o WHERE false",
+    ],
+)
+async def test_types_that_the_driver_cannot_decode_are_text(connect, server, answering, make, sql):
+    connection = await connect(server.at("postgres"))
+    await connection.execute(UNDECODED)
+    args = (1,) if "$1" in sql else ()
+    rows = await answering(lambda: make(connection, sql, *args))
+    whole = sql.replace("$1", "1")
+    assert (await rows.get()).body == await copied_by(connection, whole, format="csv", header=True)
+
+
+@pytest.mark.parametrize("make", [stream_query, stream_copy])
+async def test_json_of_types_that_the_driver_cannot_decode(connect, server, answering, make):
+    connection = await connect(server.at("postgres"))
+    await connection.execute(UNDECODED)
+    sql = "SELECT o AS same, id AS same FROM odd AS o WHERE id = 1"
+    rows = await answering(lambda: make(connection, sql, format="ndjson"))
+    told = await connection.fetchval(f"SELECT row_to_json(q)::text FROM ({sql}) AS q")
+    body = (await rows.get()).body
+    assert json.loads(body, object_pairs_hook=list) == json.loads(told, object_pairs_hook=list)
+
+
+async def test_a_statement_that_returns_what_the_driver_cannot_decode_is_refused(connect, postgres, answering, caplog):
+    connection = await connect(postgres.at("test"))
+    await connection.execute(UNDECODED)
+    rows = await answering(lambda: stream_query(connection, "DELETE FROM odd AS o RETURNING o", batch=1))
+    assert (await rows.get()).status == 500
+    assert await connection.fetchval("SELECT count(*) FROM odd") == 2
+
+
+async def test_a_column_of_citext_is_text(connect, debian, answering):
+    async with debian.fresh() as dsn:
+        connection = await connect(dsn)
+        try:
+            await connection.execute("CREATE EXTENSION citext")
+        except asyncpg.PostgresError as error:
+            pytest.skip(f"there is no citext: {error}")
+        await connection.execute("CREATE TABLE users (id int, name citext); INSERT INTO users VALUES (1, 'Ada')")
+        rows = await answering(lambda: stream_query(connection, "SELECT u FROM users AS u WHERE id = $1", 1))
+        assert (await rows.get()).body == b'u\n"(1,Ada)"\n'
+
+
 # What fails
 
 
@@ -213,6 +359,97 @@ async def test_a_database_that_is_away_is_503(answering, tmp_path):
     async with pool:
         rows = await answering(lambda: stream_query(pool, "SELECT 1"))
         assert (await rows.get()).status == 503
+
+
+@pytest.mark.parametrize("make", [stream_query, stream_copy])
+@pytest.mark.parametrize("format", ["csv", "ndjson"])
+@pytest.mark.parametrize(
+    ("sql", "arg", "status", "words"),
+    [
+        ("SELECT $1::text", "a\0", 400, 'invalid byte sequence for encoding "UTF8": 0x00'),
+        ("SELECT $1::text::int", "five", 400, 'invalid input syntax for type integer: "five"'),
+        ("SELECT $1::int", 1 << 40, 400, "value out of int32 range"),
+        ("SELECT $1::uuid", "no uuid", 400, "invalid UUID"),
+        ("SELECT 1 LIMIT $1", -1, 400, "LIMIT must not be negative"),
+        ("SELECT 'a' ~ $1", "(", 400, "invalid regular expression"),
+        ("SELECT pg_temp.refuse($1)", "pear", 400, "no pears"),
+        ("INSERT INTO unique_one VALUES ($1) RETURNING v", "a", 409, "duplicate key"),
+        ("SELECT $1::int", "five", 500, ""),
+        ("SELECT 1 / $1::int", 0, 500, ""),
+    ],
+)
+async def test_an_argument_that_the_database_refuses_is_the_clients_fault(
+    connect, postgres, answering, caplog, make, format, sql, arg, status, words
+):
+    connection = await connect(postgres.at("test"))
+    await connection.execute(
+        "CREATE FUNCTION pg_temp.refuse(t text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE 'no %s', t; END $$;"
+        "CREATE TEMP TABLE unique_one (v text UNIQUE); INSERT INTO unique_one VALUES ('a')"
+    )
+    rows = await answering(lambda: make(connection, sql, arg, format=format))
+    answer = await rows.get()
+    assert answer.status == status
+    assert words in answer.body.decode()
+
+
+@pytest.mark.parametrize("make", [stream_query, stream_copy])
+@pytest.mark.parametrize(
+    ("setting", "sql", "words"),
+    [
+        ("statement_timeout = '20ms'", "SELECT pg_sleep(10)", "the database is busy"),
+        ("default_transaction_read_only = on", "SELECT nextval('one_by_one')", "the database is read-only"),
+    ],
+)
+async def test_a_database_that_cannot_now_is_503(connect, database, answering, caplog, make, setting, sql, words):
+    connection = await connect(database)
+    await connection.execute(f"CREATE SEQUENCE one_by_one; SET {setting}")
+    rows = await answering(lambda: make(connection, sql))
+    answer = await rows.get()
+    assert answer.status == 503
+    assert "retry-after" in answer.headers
+    assert words in answer.body.decode()
+
+
+@pytest.mark.parametrize("make", [stream_query, stream_copy])
+@pytest.mark.parametrize("args", [(), (60,)])
+async def test_command_timeout_ends_a_query_whose_database_is_silent(connect, postgres, answering, caplog, make, args):
+    connection = await connect(postgres.at("test"), command_timeout=0.1)
+    rows = await answering(lambda: make(connection, f"SELECT pg_sleep({'$1' if args else 60})", *args))
+    answer = await rows.get()
+    assert answer.status == 503
+    assert b"the database is busy" in answer.body
+    assert await connection.fetchval("SELECT 1") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [stream_query, stream_copy])
+async def test_command_timeout_does_not_cut_rows_that_come(connect, postgres, answering, make):
+    connection = await connect(postgres.at("test"), command_timeout=0.2)
+    sql = "SELECT repeat('x', 9000) AS x, pg_sleep(0.05) FROM generate_series(1, 8)"  # a row is more than is buffered
+    rows = await answering(lambda: make(connection, sql))
+    assert (await rows.get()).body.count(b"x,") == 9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["cursor", "query", "copy"])
+async def test_command_timeout_does_not_cut_rows_whose_client_is_slow(connect, postgres, answering, how):
+    connection = await connect(postgres.at("test"), command_timeout=0.1)
+    rows = await answering(lambda: the_same(how, connection))
+    async with Wire(rows.address) as wire:
+        wire.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        await wire.until(b"\r\n\r\n")
+        wire.writer.transport.pause_reading()
+        await asyncio.sleep(0.4)  # as long as the client is slow
+        wire.writer.transport.resume_reading()
+        await wire.exactly(20_000_000)
+        wire.reset()
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                assert await connection.fetchval("SELECT 1") == 1
+                break
+            except asyncpg.InterfaceError:  # until the handler has ended
+                await asyncio.sleep(0.01)
 
 
 # Clients that are slow, and clients that leave
