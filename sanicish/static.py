@@ -49,7 +49,7 @@ class StaticFiles:
             return await self._respond(request, self._file, OpenFile(*await open_file(self._file)))
         name = values.get(FILE_PARAMETER, "")
         if _DETOUR.search(request.head.path) and (clean := _clean_path(request, values, name)) is not None:
-            return redirect(clean, status=301)
+            return _redirect(request, clean)
         path = self._root / self._checked(unquote(name))
         slash = name.endswith("/") if name else request.path.endswith("/")
         refusal: FileNotFound | Forbidden = _no_file(name)
@@ -64,7 +64,7 @@ class StaticFiles:
         if slash:
             return await self._respond(request, *index)
         index[1].close()
-        return _with_slash(request)  # relative links on the page of a directory start from there
+        return _redirect(request, f"{request.path}/")  # relative links on the page of a directory start from there
 
     async def _respond(self, request: Request, path: Path, opened: OpenFile) -> HTTPResponse | StreamingHTTPResponse:
         said = self._said
@@ -147,7 +147,7 @@ def _is_visible(part: str) -> bool:
 
 
 def _clean_path(request: Request, values: dict[str, Any], name: str) -> str | None:
-    """The path of a file, with the query, for a request that named it in a roundabout way; ``None`` if it did not."""
+    """The path of a file for a request that named it in a roundabout way; ``None`` if it did not."""
     parts: list[str] = []
     plain = unquote(name)
     if plain.startswith("/"):
@@ -167,15 +167,22 @@ def _clean_path(request: Request, values: dict[str, Any], name: str) -> str | No
         clean = route.build({**values, FILE_PARAMETER: "/".join(parts)})
     except URLBuildError:  # a line break in the name, or nothing left of it
         raise _no_file(name) from None
-    if clean == request.head.path:
-        return None
-    return f"{clean}?{request.query_string}" if request.query_string else clean
+    return None if clean == request.head.path else clean
 
 
-def _with_slash(request: Request) -> HTTPResponse:
-    """Redirect to the same path with a slash behind it; relative, for a proxy may have taken off a prefix."""
-    path = f"./{request.path.rpartition('/')[2]}/"
-    return redirect(f"{path}?{request.query_string}" if request.query_string else path, status=301)
+def _redirect(request: Request, path: str) -> HTTPResponse:
+    """Redirect to another path of the application, with the query.
+
+    The reference is relative: a proxy may have taken off a prefix, or another application mounts this one.
+    """
+    outer: list[str] = []
+    for part in request.head.path.split("/")[1:-1]:
+        if part == "..":
+            outer = outer[:-1]
+        elif part != ".":
+            outer.append(part)
+    reference = ("../" * len(outer) or "./") + path[1:]
+    return redirect(f"{reference}?{request.query_string}" if request.query_string else reference, status=301)
 
 
 def _no_file(name: str) -> FileNotFound:
