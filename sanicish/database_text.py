@@ -27,7 +27,7 @@ def database_text(value: Any) -> str | None:
         return format(value, "f")
     if isinstance(value, timedelta):
         return _interval(value)
-    if kind.__module__.startswith("asyncpg."):
+    if _is_asyncpgs(kind):
         write = _OF_ASYNCPG.get(kind.__name__)
         return None if write is None else write(value)
     return _record(value) if is_record(value) else None
@@ -35,7 +35,11 @@ def database_text(value: Any) -> str | None:
 
 def is_record(value: Any) -> bool:
     """Whether this is a row of asyncpg, or a composite value in one."""
-    return any(kind.__name__ == "Record" and kind.__module__.startswith("asyncpg.") for kind in type(value).__mro__)
+    return any(kind.__name__ == "Record" and _is_asyncpgs(kind) for kind in type(value).__mro__)
+
+
+def _is_asyncpgs(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] == "asyncpg"
 
 
 def _text(value: Any) -> str:

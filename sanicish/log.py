@@ -200,7 +200,10 @@ class JSONFormatter(logging.Formatter):
             told["exception"] = logging.Formatter.formatException(self, record.exc_info)
         if record.stack_info:
             told["stack"] = record.stack_info
-        return json.dumps(told, default=str)
+        try:
+            return json.dumps(told, default=str, allow_nan=False)
+        except ValueError:  # JSON has no NaN
+            return json.dumps(json.loads(json.dumps(told, default=str), parse_constant=lambda _: None))
 
 
 # Who calls is known, so nobody has to look for it on the stack.

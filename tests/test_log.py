@@ -258,6 +258,13 @@ def test_json_has_what_was_given_as_extra():
     assert (found["message"], found["user"], found["when"]) == ("hello you", 3, "2020-01-01 00:00:00")
 
 
+def test_nan_in_what_was_given_as_extra_is_null():
+    told = JSONFormatter().format(
+        logging.makeLogRecord({"msg": "m", "ratio": float("nan"), "parts": [1, float("inf")]})
+    )
+    assert json.loads(told, parse_constant=pytest.fail) | {"ratio": None, "parts": [1, None]} == json.loads(told)
+
+
 def test_our_loggers_speak_json_if_told_to(loggers, capsys):
     log.configure(form="json")
     logger.info("started")

@@ -51,7 +51,8 @@ class Postgres:
     def environment(self, database: str | None = None) -> dict[str, str]:
         """The ``PG*`` variables with which ``asyncpg.connect()``, ``psql`` and the like reach ``database``.
 
-        Without a name it is the database of the DSN.
+        Without a name it is the database of the DSN. An IPv6 address is written as libpq reads it, without brackets;
+        asyncpg 0.32 does not, so pass it the DSN.
         """
         parts = urlsplit(self.dsn)
         who, _, where = parts.netloc.rpartition("@")
