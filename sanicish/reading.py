@@ -5,17 +5,19 @@ A reader is anything with ``read`` and ``readline``: the body of a request, or o
 
 import asyncio
 import codecs
+import errno
 import hashlib
 import json
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable
+import stat
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from sanicish.exceptions import BadRequest
 
-__all__ = ["Reader", "Saved", "read_json_lines", "read_lines", "read_text", "save"]
+__all__ = ["Reader", "Saved", "Writer", "pipe", "read_json_lines", "read_lines", "read_text", "save"]
 
 _BLOCK = 262_144  # bytes gathered before a thread is asked to write them
 
@@ -30,6 +32,13 @@ class Reader(Protocol):
         """The next line with its end, empty at the end of the stream."""
 
 
+class Writer(Protocol):
+    """What a stream can be piped into: a response."""
+
+    def write(self, data: bytes, /) -> Awaitable[None]:
+        """Send a piece; awaiting the result waits for room."""
+
+
 class Saved(NamedTuple):
     """A stream that has become a file: where, of how many bytes, and their digest in hexadecimal."""
 
@@ -38,43 +47,100 @@ class Saved(NamedTuple):
     digest: str
 
 
-async def read_text(reader: Reader, encoding: str = "utf-8") -> AsyncIterator[str]:
+def read_text(reader: Reader, encoding: str = "utf-8") -> AsyncIterator[str]:
     """Text as it comes, a character that came in two pieces as one; ``BadRequest`` if it is none."""
-    decoder = codecs.getincrementaldecoder(encoding)()
-    try:
-        while (data := await reader.read()) is not None:
-            if piece := decoder.decode(data):
-                yield piece
-        if piece := decoder.decode(b"", final=True):
-            yield piece
-    except UnicodeDecodeError as error:
-        raise BadRequest(f"the body is not {encoding} text: {error.reason}") from None
+    return _Text(reader, encoding)
 
 
-async def read_lines(reader: Reader, encoding: str = "utf-8", limit: int = 65_536) -> AsyncIterator[str]:
+def read_lines(reader: Reader, encoding: str = "utf-8", limit: int = 65_536) -> AsyncIterator[str]:
     """Lines without their ends (LF, or CR and LF), each of at most ``limit`` bytes."""
-    number = 0
-    while line := await reader.readline(limit):
-        number += 1
-        try:
-            yield line.removesuffix(b"\n").removesuffix(b"\r").decode(encoding)
-        except UnicodeDecodeError as error:
-            raise BadRequest(f"line {number} of the body is not {encoding} text: {error.reason}") from None
+    return _Lines(reader, encoding, limit)
 
 
-async def read_json_lines(
+def read_json_lines(
     reader: Reader, limit: int = 1_048_576, loads: Callable[[str], Any] = json.loads
 ) -> AsyncIterator[Any]:
     """The value of each line that is not empty; ``BadRequest`` names the line that is not JSON."""
-    number = 0
-    async for line in read_lines(reader, limit=limit):
-        number += 1
-        if line and not line.isspace():
+    return _Values(_Lines(reader, "utf-8", limit), loads)
+
+
+# These are no async generators: a generator ends when an exception passes through it, a timeout of its caller too, and
+# would then say that the body has ended.
+
+
+class _Text:
+    def __init__(self, reader: Reader, encoding: str) -> None:
+        self._reader = reader
+        self._encoding = encoding
+        self._decoder = codecs.getincrementaldecoder(encoding)()
+        self._ended = False
+        self._error: BadRequest | None = None
+
+    def __aiter__(self) -> "_Text":
+        return self
+
+    async def __anext__(self) -> str:
+        if self._error is not None:
+            raise self._error
+        while not self._ended:
+            data = await self._reader.read()
+            self._ended = data is None
             try:
-                value = loads(line)
-            except ValueError:
-                raise BadRequest(f"line {number} of the body is not JSON") from None
-            yield value
+                piece = self._decoder.decode(data or b"", final=self._ended)
+            except UnicodeDecodeError as error:
+                self._error = BadRequest(f"the body is not {self._encoding} text: {error.reason}")
+                raise self._error from None
+            if piece:
+                return piece
+        raise StopAsyncIteration
+
+
+class _Lines:
+    def __init__(self, reader: Reader, encoding: str, limit: int) -> None:
+        self._reader = reader
+        self._encoding = encoding
+        self._limit = limit
+        self.number = 0  # of the line that was read last
+
+    def __aiter__(self) -> "_Lines":
+        return self
+
+    async def __anext__(self) -> str:
+        line = await self._reader.readline(self._limit)
+        if not line:
+            raise StopAsyncIteration
+        self.number += 1
+        try:
+            return line.removesuffix(b"\n").removesuffix(b"\r").decode(self._encoding)
+        except UnicodeDecodeError as error:
+            what = f"line {self.number} of the body is not {self._encoding} text: {error.reason}"
+            raise BadRequest(what) from None
+
+
+class _Values:
+    def __init__(self, lines: _Lines, loads: Callable[[str], Any]) -> None:
+        self._lines = lines
+        self._loads = loads
+
+    def __aiter__(self) -> "_Values":
+        return self
+
+    async def __anext__(self) -> Any:
+        while not (line := await anext(self._lines)) or line.isspace():
+            pass
+        try:
+            return self._loads(line)
+        except (ValueError, RecursionError):
+            raise BadRequest(f"line {self._lines.number} of the body is not JSON") from None
+
+
+async def pipe(reader: Reader, response: Writer) -> int:
+    """Write what is left of a stream to a response, piece by piece; the number of bytes."""
+    size = 0
+    while (data := await reader.read()) is not None:
+        size += len(data)
+        await response.write(data)
+    return size
 
 
 class _Draft:
@@ -83,9 +149,11 @@ class _Draft:
     A cancelled task does not stop what a thread does for it, so that is waited for before the file is closed.
     """
 
-    def __init__(self, target: Path) -> None:
+    def __init__(self, target: Path, overwrite: bool) -> None:
         self._target = target
-        self._path = target.with_name(f".{target.name[:200]}.{secrets.token_hex(8)}.part")
+        self._overwrite = overwrite
+        shown = os.fsencode(target.name)[:200].decode("utf-8", "ignore")  # names have at most 255 bytes
+        self._path = target.with_name(f".{shown}.{secrets.token_hex(8)}.part")
         self._file: Any = None
         self._doing: asyncio.Future[Any] | None = None
 
@@ -99,10 +167,24 @@ class _Draft:
     async def write(self, data: bytes) -> None:
         await self._do(self._write, data)
 
-    async def finish(self, overwrite: bool) -> None:
-        await self._do(self._finish, overwrite)
+    async def finish(self) -> None:
+        await self._do(self._finish)
+
+    def _check(self) -> None:
+        """Refuse what may not be replaced: anything that is there, or what is no file, such as ``/dev/null``."""
+        if not self._overwrite and os.path.lexists(self._target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(self._target))
+        try:
+            mode = self._target.stat().st_mode
+        except FileNotFoundError:
+            return
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(self._target))
+        if not stat.S_ISREG(mode):
+            raise FileExistsError(errno.EEXIST, "Not a regular file, so it is not replaced", str(self._target))
 
     def _open(self) -> None:
+        self._check()
         self._file = self._path.open("xb", buffering=0)
 
     def _write(self, data: bytes) -> None:
@@ -110,10 +192,11 @@ class _Draft:
         while left:
             left = left[self._file.write(left) :]
 
-    def _finish(self, overwrite: bool) -> None:
+    def _finish(self) -> None:
         os.fsync(self._file.fileno())
         self._file.close()
-        if overwrite:
+        self._check()
+        if self._overwrite:
             os.replace(self._path, self._target)
         else:
             os.link(self._path, self._target)  # which fails if there is one
@@ -138,12 +221,14 @@ async def save(reader: Reader, path: str | os.PathLike[str], digest: str = "sha2
     """Write what is left of a stream into a file, which is there whole or not at all.
 
     It is written beside its place under another name, brought to the disk and moved; whatever fails, a client that
-    leaves too, nothing is left behind. Raises ``FileExistsError`` unless it may ``overwrite``.
+    leaves too, nothing is left behind. Raises ``FileExistsError`` for a file that it may not ``overwrite`` and for what
+    is no regular file (a device, a pipe), ``IsADirectoryError`` for a directory, before anything is read. A symbolic
+    link is replaced, not followed.
     """
     target = Path(path)
     checksum = hashlib.new(digest)
     size = 0
-    draft = _Draft(target)
+    draft = _Draft(target, overwrite)
     try:
         await draft.open()
         gathered: list[bytes] = []
@@ -157,7 +242,7 @@ async def save(reader: Reader, path: str | os.PathLike[str], digest: str = "sha2
                 await draft.write(b"".join(gathered))
                 gathered, waiting = [], 0
         await draft.write(b"".join(gathered))
-        await draft.finish(overwrite)
+        await draft.finish()
     except BaseException:
         draft.discard()
         raise

@@ -11,14 +11,14 @@ import asyncio
 import json
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Protocol
 
 from sanicish.exceptions import BadRequest, PayloadTooLarge, StreamBusy
 from sanicish.flow import wake_at_once
 from sanicish.headers import Headers
 from sanicish.parts import Part, read_parts
-from sanicish.reading import Saved, read_json_lines, read_lines, read_text, save
+from sanicish.reading import Saved, Writer, pipe, read_json_lines, read_lines, read_text, save
 
 __all__ = ["EMPTY", "RequestStream", "StreamBuffer"]
 
@@ -32,12 +32,6 @@ class Brakes(Protocol):
     def hold(self, reason: int, /) -> None: ...
 
     def release(self, reason: int, /) -> None: ...
-
-
-class Writer(Protocol):
-    """What a body can be piped into: a response."""
-
-    def write(self, data: bytes, /) -> Awaitable[None]: ...
 
 
 class RequestStream:
@@ -397,18 +391,15 @@ class RequestStream:
     async def save(self, path: str | os.PathLike[str], digest: str = "sha256", overwrite: bool = True) -> Saved:
         """Write what is left of the body into a file, which is there whole or not at all; its size and digest.
 
-        Raises ``RequestAborted`` if the client leaves too early, and nothing is left of the file then;
-        ``FileExistsError`` unless it may ``overwrite``.
+        Raises ``RequestAborted`` if the client leaves too early, and nothing is left of the file then. Raises, before
+        anything is read, ``FileExistsError`` for a file that it may not ``overwrite`` and for what is no regular file (a
+        device, a pipe), ``IsADirectoryError`` for a directory. A symbolic link is replaced, not followed.
         """
         return await save(self, path, digest, overwrite)
 
     async def pipe(self, response: Writer) -> int:
         """Write what is left of the body to a response, piece by piece; the number of bytes."""
-        size = 0
-        async for data in self:
-            size += len(data)
-            await response.write(data)
-        return size
+        return await pipe(self, response)
 
     def __aiter__(self) -> "RequestStream":
         return self

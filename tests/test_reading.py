@@ -3,6 +3,9 @@
 import asyncio
 import hashlib
 import json
+import os
+import re
+import socket
 from itertools import pairwise
 
 import pytest
@@ -10,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sanicish import stream, text
-from sanicish.exceptions import BadRequest, PayloadTooLarge, RequestAborted
+from sanicish.exceptions import BadRequest, PayloadTooLarge, RequestAborted, StreamError
 from sanicish.parts import read_parts
 from sanicish.streams import RequestStream
 from tests.doubles.wire import Wire, talk
@@ -28,6 +31,21 @@ def body(*pieces, error=None, content_type=None):
     else:
         found.fail(error)
     return found
+
+
+KIND = b"multipart/form-data; boundary=b"
+
+
+def part(name, data, *fields):
+    head = [b'Content-Disposition: form-data; name="%b"' % name, *fields]
+    return b"--b\r\n" + b"\r\n".join(head) + b"\r\n\r\n" + data + b"\r\n"
+
+
+FORM = (
+    part(b"title", b"gr\xc3\xbcn")
+    + part(b'file"; filename="a.txt', b"one\ntwo\n" * 10, b"Content-Type: text/plain")
+    + b"--b--\r\n"
+)
 
 
 def split(data, cuts):
@@ -107,6 +125,41 @@ async def test_loads_may_be_your_own():
     assert await collect(body(b"1.5\n").json_lines(loads=str)) == ["1.5"]
 
 
+@pytest.mark.parametrize("kind", ["text", "lines", "json_lines", "parts"])
+async def test_a_timeout_while_waiting_for_the_next_piece_does_not_end_the_body(kind):
+    found = RequestStream()
+    found.fields = [(b"content-type", KIND)]
+    found.feed(part(b"a", b"1") if kind == "parts" else b"1\n")
+    items = getattr(found, kind)()
+    await anext(items)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await anext(items)
+    found.feed(part(b"b", b"2") + b"--b--" if kind == "parts" else b"2\n")
+    found.feed_eof()
+    assert len(await collect(items)) == 1
+
+
+async def test_text_that_cannot_be_read_never_seems_to_have_ended():
+    pieces = body(b"\xff", b"more").text()
+    for _ in range(3):
+        with pytest.raises(BadRequest):
+            await anext(pieces)
+
+
+async def test_lines_after_one_that_is_not_json_can_be_read():
+    values = body(b"1\nx\n3\n").json_lines()
+    assert await anext(values) == 1
+    with pytest.raises(BadRequest):
+        await anext(values)
+    assert await collect(values) == [3]
+
+
+async def test_values_that_are_nested_too_deeply_are_a_bad_request():
+    with pytest.raises(BadRequest, match="line 1 of the body is not JSON"):
+        await collect(body(b"[" * 100_000).json_lines(limit=1_000_000))
+
+
 # Files
 
 
@@ -133,6 +186,48 @@ async def test_a_file_that_is_there_is_replaced_whole_or_kept(tmp_path):
 async def test_a_new_file_is_saved_where_none_may_be_overwritten(tmp_path):
     await body(b"new").save(tmp_path / "f", overwrite=False)
     assert [path.name for path in tmp_path.iterdir()] == ["f"]
+
+
+@pytest.mark.parametrize("kind", ["directory", "pipe", "socket", "link to a pipe"])
+async def test_what_is_no_file_is_never_replaced_and_nothing_is_read(kind, tmp_path):
+    target = tmp_path / "f"
+    with socket.socket(socket.AF_UNIX) as server:
+        if kind == "directory":
+            target.mkdir()
+        elif kind == "socket":
+            server.bind(str(target))
+        else:
+            os.mkfifo(tmp_path / "pipe")
+            os.rename(tmp_path / "pipe", target) if kind == "pipe" else target.symlink_to(tmp_path / "pipe")
+        before = os.lstat(target)
+        found = body(b"new")
+        with pytest.raises(IsADirectoryError if kind == "directory" else FileExistsError, match=re.escape(str(target))):
+            await found.save(target)
+    assert os.lstat(target) == before
+    assert not list(tmp_path.glob("*.part"))
+    assert await found.read() == b"new"
+
+
+async def test_a_file_that_may_not_be_overwritten_is_refused_before_the_body_is_read(tmp_path):
+    (tmp_path / "f").symlink_to("nowhere")
+    found = body(b"new")
+    with pytest.raises(FileExistsError):
+        await found.save(tmp_path / "f", overwrite=False)
+    assert await found.read() == b"new"
+
+
+async def test_a_link_is_replaced_and_not_followed(tmp_path):
+    (tmp_path / "old").write_bytes(b"old")
+    (tmp_path / "f").symlink_to(tmp_path / "old")
+    await body(b"new").save(tmp_path / "f")
+    assert ((tmp_path / "f").read_bytes(), (tmp_path / "old").read_bytes()) == (b"new", b"old")
+    assert not (tmp_path / "f").is_symlink()
+
+
+@pytest.mark.parametrize("name", ["n" * 255, "\u00e9" * 127, "\U0001f600" * 63, "a" + "\u00e9" * 127])
+async def test_a_name_may_be_as_long_as_the_system_allows(name, tmp_path):
+    await body(b"new").save(tmp_path / name)
+    assert (tmp_path / name).read_bytes() == b"new"
 
 
 async def test_a_client_that_leaves_leaves_no_file(app, serve, tmp_path):
@@ -176,20 +271,6 @@ async def test_a_body_is_piped_into_the_response_as_it_comes(app, serve):
 
 
 # Parts
-
-KIND = b"multipart/form-data; boundary=b"
-
-
-def part(name, data, *fields):
-    head = [b'Content-Disposition: form-data; name="%b"' % name, *fields]
-    return b"--b\r\n" + b"\r\n".join(head) + b"\r\n\r\n" + data + b"\r\n"
-
-
-FORM = (
-    part(b"title", b"gr\xc3\xbcn")
-    + part(b'file"; filename="a.txt', b"one\ntwo\n" * 10, b"Content-Type: text/plain")
-    + b"--b--\r\n"
-)
 
 
 @given(st.lists(st.integers(0, 1000), max_size=10))
@@ -237,6 +318,69 @@ async def test_a_part_has_lines_and_becomes_a_file(tmp_path):
             assert await anext(lines) == "two"
             saved = await one.save(tmp_path / "rest")
     assert (saved.size, (tmp_path / "rest").read_bytes()) == (72, b"one\ntwo\n" * 9)
+
+
+async def test_a_read_of_a_part_that_is_cancelled_loses_nothing():
+    found = RequestStream()
+    found.fields = [(b"content-type", KIND)]
+    found.feed(part(b"a", b"one")[:-2])
+    one = await anext(found.parts())
+    assert await one.read(1) == b"o"
+    for read in (one.readline, one.value, one.read_all, lambda: one.readexactly(9)):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0):
+                await read()
+    assert await one.read() == b"ne"
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await one.read()
+    found.feed(b"ly two\nthree\r\n--b--")
+    found.feed_eof()
+    assert await one.readexactly(4) == b"ly t"
+    assert await one.readline() == b"wo\n"
+    assert (await one.read(1), await one.read_all(4)) == (b"t", b"hree")
+    assert (await one.read(), await one.get(1), await one.readline(), await one.value()) == (None, None, b"", "")
+
+
+async def test_a_part_that_was_dropped_is_not_taken_for_an_empty_one(tmp_path):
+    first, second = await collect(body(FORM, content_type=KIND).parts())
+    for one in (first, second):
+        for read in (one.read, one.readline, one.value, one.read_all, lambda: one.save(tmp_path / "f")):
+            with pytest.raises(StreamError, match="was dropped"):
+                await read()
+
+
+async def test_a_part_that_was_read_has_ended_when_the_next_one_is_asked_for():
+    parts = body(FORM, content_type=KIND).parts()
+    first = await anext(parts)
+    assert await first.value() == "gr\u00fcn"
+    await anext(parts)
+    assert await first.read() is None
+
+
+@pytest.mark.parametrize("error", [BadRequest, RequestAborted])
+async def test_a_part_that_was_cut_never_seems_to_have_ended(error):
+    cut = RequestAborted("cut") if error is RequestAborted else None
+    parts = body(part(b"a", b"cut")[:-2], error=cut, content_type=KIND).parts()
+    one = await anext(parts)
+    with pytest.raises(error):
+        await one.read_all()
+    assert await one.read() == b"cut"  # which has come
+    for read in (one.read, one.read_all, one.value, lambda: anext(parts), lambda: anext(parts)):
+        with pytest.raises(error):
+            await read()
+
+
+async def test_a_part_of_exactly_as_many_bytes_as_are_asked_for_is_not_too_large():
+    one = await anext(body(FORM, content_type=KIND).parts())
+    assert await one.read_all(5) == "gr\u00fcn".encode()
+
+
+async def test_a_part_that_ends_too_early_is_a_bad_request():
+    one = await anext(body(FORM, content_type=KIND).parts())
+    with pytest.raises(BadRequest, match="ended 95 bytes too early"):
+        await one.readexactly(100)
+    assert await one.value() == "gr\u00fcn"
 
 
 @pytest.mark.parametrize(
