@@ -3,12 +3,13 @@
 Jinja streams a template piece by piece, and groups pieces only where it does not wait; async templates are grouped here.
 """
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jinja2
 from jinja2.environment import TemplateStream
 
+from sanicish.awaitable_once import awaitable_once
 from sanicish.bodies import buffered
 from sanicish.files import guess_type
 
@@ -18,7 +19,7 @@ _ESCAPED = ("html", "htm", "xml", "xhtml", "svg")
 
 
 class Page(TemplateStream):
-    """A template as it is rendered; itself when it is awaited, as Quart's code does."""
+    """A template as it is rendered."""
 
     def __init__(self, pieces: Iterator[str], content_type: str) -> None:
         super().__init__(pieces)
@@ -31,13 +32,9 @@ class Page(TemplateStream):
         if close is not None:
             close()
 
-    def __await__(self) -> Generator[Any, None, "Page"]:
-        yield from ()
-        return self
-
 
 class AsyncPage:
-    """An async template as it is rendered; itself when it is awaited."""
+    """An async template as it is rendered."""
 
     def __init__(self, pieces: Any, content_type: str) -> None:
         self._pieces = pieces
@@ -45,10 +42,6 @@ class AsyncPage:
 
     def __aiter__(self) -> Any:
         return aiter(self._pieces)
-
-    def __await__(self) -> Generator[Any, None, "AsyncPage"]:
-        yield from ()
-        return self
 
 
 class Template(jinja2.Template):
@@ -95,11 +88,11 @@ def stream_page(
     content_type = _content_type(template.name)
     if environment.is_async:
         pieces = template.generate_async(context)
-        return AsyncPage(buffered(pieces, buffer) if buffer > 1 else pieces, content_type)
+        return awaitable_once(AsyncPage(buffered(pieces, buffer) if buffer > 1 else pieces, content_type))
     page = Page(template.generate(context), content_type)
     if buffer > 1:
         page.enable_buffering(buffer)
-    return page
+    return awaitable_once(page)
 
 
 def _content_type(name: str | None) -> str:

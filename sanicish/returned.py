@@ -6,6 +6,7 @@ It makes responses of what it is given and never sees a request.
 from collections.abc import Mapping
 from typing import Any
 
+from sanicish.awaitable_once import awaitable_once
 from sanicish.bodies import Body, is_body
 from sanicish.headers import Headers
 from sanicish.response import DEFAULT_STREAM_TYPE, BaseHTTPResponse, HTTPResponse, StreamingHTTPResponse, json
@@ -52,9 +53,9 @@ class Response:
 def make_response(*returned: Any) -> Any:
     """The response that a handler's return value would become, to be changed before it is returned.
 
-    It may be awaited, as in Quart, or not, as in Flask. Raises ``TypeError`` for what no handler may return.
+    It may be awaited once, as in Quart, or not, as in Flask. Raises ``TypeError`` for what no handler may return.
     """
-    return as_response(returned[0] if len(returned) == 1 else returned or b"")
+    return awaitable_once(as_response(returned[0] if len(returned) == 1 else returned or b""))
 
 
 def as_response(returned: Any, inline: bool = False) -> BaseHTTPResponse:

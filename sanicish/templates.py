@@ -86,7 +86,7 @@ class Templates:
 def stream_template(template_name_or_list: Any, /, *, buffer: int = 5, **context: Any) -> Any:
     """A template rendered piece by piece, to be returned from a handler (Flask's and Quart's function).
 
-    It may be awaited, or not. ``buffer`` pieces that are not empty leave together. Raises ``ImportError`` without
+    It may be awaited once, or not. ``buffer`` pieces that are not empty leave together. Raises ``ImportError`` without
     Jinja, ``jinja2.TemplateNotFound``, and ``RuntimeError`` outside of a request.
     """
     return _templates().stream(template_name_or_list, None, context, buffer)

@@ -3,8 +3,8 @@
 It says what to send; how that looks on the wire is the exchange's business.
 """
 
-from collections.abc import Callable, Generator, Mapping
-from typing import Any, Self
+from collections.abc import Callable, Mapping
+from typing import Any
 from urllib.parse import quote
 
 from sanicish.cookies import Cookie, CookieJar
@@ -80,11 +80,6 @@ class BaseHTTPResponse:
         if self._cookies is None:
             self._cookies = CookieJar()
         return self._cookies
-
-    def __await__(self) -> Generator[Any, None, Self]:
-        """The response itself: Quart's code awaits ``make_response()``."""
-        yield from ()
-        return self
 
     def add_cookie(self, key: str, value: str, **attributes: Any) -> Cookie:
         """Set a cookie with its attributes; see ``CookieJar.add_cookie``."""

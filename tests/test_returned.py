@@ -231,6 +231,7 @@ def test_response_of_no_body_is_refused():
 
 async def test_make_response_may_be_awaited_or_not():
     response = make_response("x", 201)
+    assert response.status == 201
     assert await response is response
     assert (response.status, response.body) == (201, b"x")
 
