@@ -139,12 +139,12 @@ def make_app(dsn: str, large_file: Path) -> Sanic:
     @app.get("/orders.csv")
     async def orders(request: Request):
         """The rows as CSV, as fast as the database gives them."""
-        return await stream_query(app.ctx.pool, ORDERS)
+        return stream_query(app.ctx.pool, ORDERS)
 
     @app.get("/rows")
     async def rows(request: Request):
         """A cursor, batch by batch; the database waits while the client is slow."""
-        return await stream_query(app.ctx.pool, ORDERS, format="ndjson", batch=500)
+        return stream_query(app.ctx.pool, ORDERS, format="ndjson", batch=500)
 
     @app.get("/large")
     async def large(request: Request):
