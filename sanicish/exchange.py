@@ -7,7 +7,8 @@ answer wraps an Exchange.
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from inspect import iscoroutinefunction
 from types import SimpleNamespace
@@ -32,34 +33,26 @@ class Outcome(StrEnum):
     SHUTDOWN = "shut down"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class RequestHead:
-    """A request line and its fields, as they were read; never changed, so it may be shared.
+    """A request line and its fields, as they were read. It cannot be changed, for requests of many clients share it.
 
     ``target`` is bytes in origin form or ``*``, ``path`` the target without its query, as text, still percent-encoded;
     ``fields`` pairs of lower-case name and value, in order, as bytes.
     ``body_length`` is bytes, 0 for no body and ``None`` for a chunked one.
     """
 
-    __slots__ = ("body_length", "expect_continue", "fields", "keep_alive", "method", "path", "target", "version")
+    method: str
+    target: bytes
+    version: str = "1.1"
+    fields: tuple[tuple[bytes, bytes], ...] = ()
+    keep_alive: bool = True
+    body_length: int | None = 0
+    expect_continue: bool = False
+    path: str = field(init=False)
 
-    def __init__(
-        self,
-        method: str,
-        target: bytes,
-        version: str = "1.1",
-        fields: Sequence[tuple[bytes, bytes]] = (),
-        keep_alive: bool = True,
-        body_length: int | None = 0,
-        expect_continue: bool = False,
-    ) -> None:
-        self.method = method
-        self.target = target
-        self.version = version
-        self.fields = fields
-        self.keep_alive = keep_alive
-        self.body_length = body_length
-        self.expect_continue = expect_continue
-        self.path = target.partition(b"?")[0].decode("latin-1")
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", self.target.partition(b"?")[0].decode("latin-1"))
 
     @property
     def query_string(self) -> str:

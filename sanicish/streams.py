@@ -343,9 +343,9 @@ class RequestStream:
         """
         if limit is not None and (self.request_max_size is None or self.request_max_size > limit):
             self.limit(limit)
-        self.whole = True
         if self.at_end:
             return b""
+        self.whole = True
         first = await self.read()
         if first is None:
             return b""
@@ -413,8 +413,27 @@ class RequestStream:
 
 StreamBuffer = RequestStream  # its name in Sanic 19.3 to 20.12
 
-EMPTY = RequestStream(total=0)
+
+class _Empty(RequestStream):
+    """A body that has ended before it began. Nothing of it can be set, for all requests share it."""
+
+    __slots__ = ("_shared",)
+
+    def __init__(self) -> None:
+        super().__init__(total=0)
+        self.feed_eof()
+        self.wanted = self.whole = True
+        self.trailers.freeze()
+        self._shared = True
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if hasattr(self, "_shared"):
+            raise AttributeError(f"this request has no body, so {name} cannot be set")
+        super().__setattr__(name, value)
+
+    def limit(self, max_size: int | None) -> None:
+        """Nothing is less than any limit."""
+
+
+EMPTY: RequestStream = _Empty()
 """The body of every request that has none: already ended, shared by all."""
-EMPTY.feed_eof()
-EMPTY.wanted = EMPTY.whole = True
-EMPTY.trailers.freeze()

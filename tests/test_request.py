@@ -32,7 +32,7 @@ def request(target=b"/", fields=(), method="GET", conn=None, app=None, body=None
     """A request as a handler of a plain route is given it."""
     app = app or Sanic("test", configure_logging=False, register=False, load_env=False)
     app.config.update(settings)
-    fields = [(name.lower().encode(), value.encode("latin-1")) for name, value in fields]
+    fields = tuple((name.lower().encode(), value.encode("latin-1")) for name, value in fields)
     exchange = Plain(RequestHead(method, target, "1.1", fields), EMPTY, ConnInfo(conn or transport()))
     made = Request(exchange, app)
     made._body = body

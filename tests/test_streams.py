@@ -486,6 +486,16 @@ def test_the_empty_body_shares_no_trailers():
         EMPTY.trailers["a"] = "b"
 
 
+def test_nothing_is_put_into_the_empty_body():
+    for change in (lambda: EMPTY.feed(b"x"), lambda: EMPTY.put(b"x"), EMPTY.feed_eof, EMPTY.discard):
+        with pytest.raises(AttributeError, match="this request has no body"):
+            change()
+    EMPTY.limit(-1)
+    with pytest.raises(AttributeError):
+        EMPTY.fields = ((b"a", b"b"),)
+    assert EMPTY.at_end and not EMPTY.unread and not EMPTY.failed and EMPTY.fields == ()
+
+
 def test_its_old_name():
     assert StreamBuffer is RequestStream
 

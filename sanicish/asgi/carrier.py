@@ -223,7 +223,7 @@ class Carrier:
 
 def _head(scope: Scope) -> RequestHead:
     """The request line and fields, with a target below the path that the application is mounted at."""
-    fields = [(bytes(name), bytes(value)) for name, value in scope["headers"]]
+    fields = tuple((bytes(name), bytes(value)) for name, value in scope["headers"])
     version: str = scope.get("http_version", "1.1")
     said = dict(fields)
     length: int | None = None  # not known

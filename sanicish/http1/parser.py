@@ -43,13 +43,16 @@ _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _FOREIGN = re.compile(rb"[^\r\n]* (?:RTSP|ICE)/")  # llhttp reports their 1.0 and 1.1 as HTTP's
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
-_HOST_FIELD, _LENGTH, _CODING, _CONNECTION, _EXPECT = range(5)
+_HOST_FIELD, _LENGTH, _CODING, _CONNECTION, _EXPECT, _SECRET = range(6)
 _SPECIAL = {
     b"host": _HOST_FIELD,
     b"content-length": _LENGTH,
     b"transfer-encoding": _CODING,
     b"connection": _CONNECTION,
     b"expect": _EXPECT,
+    b"cookie": _SECRET,
+    b"authorization": _SECRET,
+    b"proxy-authorization": _SECRET,
 }
 _SMALL = 2_048  # bytes of a chunk that is cheaper to join with others than to hand on alone
 _KNOWN_HEADS, _KNOWN_SIZE = 512, 2_048  # how many heads are remembered, and of how many bytes at most
@@ -79,6 +82,7 @@ class RequestParser:
         "_limits",
         "_parser",
         "_raw",
+        "_secret",
         "_sink",
         "_tail",
         "_target",
@@ -88,10 +92,12 @@ class RequestParser:
         self._sink = sink
         self._limits = limits
         # Clients that keep their connection repeat themselves to the byte, and the same bytes always say the same:
-        # a head that was read and found good is not read again. Shared by all connections with the same limits.
+        # a head that was read and found good is not read again. Shared by all connections with the same limits. Heads
+        # with credentials are not kept: they would stay in memory long after their client has left.
         self._known = {} if known is None else known
         self._parser = HttpRequestParser(self)
         self._head: RequestHead | None = None  # just read, not yet delivered
+        self._secret = False  # it has credentials
         self._left = 0  # bytes still to come of a body of known length
         self._chunks: ChunkedBody | None = None  # the body of unknown length that is being read
         self._tail = b""  # the last bytes fed: a blank line may have begun in them
@@ -221,7 +227,7 @@ class RequestParser:
 
     def _deliver_head(self, head: RequestHead, upgrade: bool) -> None:
         self._head = None
-        if len(self._raw) <= _KNOWN_SIZE:
+        if len(self._raw) <= _KNOWN_SIZE and not self._secret:
             if len(self._known) >= _KNOWN_HEADS:
                 self._known.clear()
             self._known[bytes(self._raw)] = head
@@ -273,6 +279,7 @@ class RequestParser:
 
         hosts = 0
         length = coding = host = expect = None
+        self._secret = False
         connection = b""
         for name, value in fields:
             special = _SPECIAL.get(name)
@@ -289,6 +296,8 @@ class RequestParser:
                 if coding is not None:
                     raise MethodNotImplemented("only a single transfer coding is understood, chunked")
                 coding = value
+            elif special == _SECRET:
+                self._secret = True
             else:
                 expect = value if expect is None else expect + b"," + value
 
@@ -321,7 +330,7 @@ class RequestParser:
             if any(one.strip(b" \t").lower() not in (b"100-continue", b"") for one in expect.split(b",")):
                 raise ExpectationFailed("the only expectation understood is 100-continue")
             expect_continue = body_length != 0
-        return RequestHead(method, target, version, fields, keep_alive, body_length, expect_continue)
+        return RequestHead(method, target, version, tuple(fields), keep_alive, body_length, expect_continue)
 
     def _read_target(self, method: str, target: bytes, fields: list[Field]) -> bytes:
         """The target in origin form (RFC 9112 3.2); the host of an absolute form replaces the Host field."""

@@ -75,6 +75,16 @@ def test_the_heads_that_are_remembered_are_few_and_small():
     assert not known
 
 
+@pytest.mark.parametrize("name", [b"Cookie", b"AUTHORIZATION", b"proxy-authorization"])
+def test_no_head_with_credentials_is_remembered(name):
+    known = {}
+    feeder = RequestParser(RecordingSink(), LIMITS, known)
+    feed_all(feeder, b"GET / HTTP/1.1\r\nHost: a\r\n%b: secret\r\n\r\n" % name)
+    assert not known
+    feed_all(feeder, b"GET / HTTP/1.1\r\nHost: a\r\nX-%b: none\r\n\r\n" % name)
+    assert len(known) == 1, "the next one on the connection has none"
+
+
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("case", REJECTED, ids=name)
 def test_a_bad_request_is_refused_the_same_however_it_arrives(case, way):
