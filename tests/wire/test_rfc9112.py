@@ -363,7 +363,7 @@ async def send_for_ever(wire):
 
 
 async def test_a_client_that_does_not_leave_is_left(app, serve):
-    app.config.LINGER_TIMEOUT = 0.05
+    app.config.update({"LINGER_TIMEOUT": 0.05, "LINGER_TOTAL_TIMEOUT": 0.2})
     async with Wire(await serve(app)) as wire:
         wire.send(b"\x00\r\n\r\n")
         assert (await wire.answer()).status == 400
