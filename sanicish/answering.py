@@ -21,6 +21,7 @@ from sanicish.exceptions import (
 )
 from sanicish.exchange import Exchange, Outcome
 from sanicish.handlers import ErrorHandler
+from sanicish.interruption import is_cancellation
 from sanicish.log import error_logger, logger
 from sanicish.request import Request
 from sanicish.response import BaseHTTPResponse, HTTPResponse, StreamingHTTPResponse
@@ -111,17 +112,15 @@ async def answer(app: Application, exchange: Exchange) -> None:
             response.send_to(exchange)  # nobody else is to be asked
         else:
             await _send(app, request, exchange, response)
-    except asyncio.CancelledError:
+    except asyncio.CancelledError as error:
         if exchange.outcome is Outcome.COMPLETED:
             return  # HEAD, whose answer is complete before its handler is
         if exchange.cancel_reason == "timeout" and not exchange.started:
-            await _fail(app, request, exchange, ServiceUnavailable("Response Timeout"))
-            return
-        task = asyncio.current_task()
-        if exchange.cancel_reason is None and task is not None and not task.cancelling():
+            await _time_out(app, request, exchange)
+        elif exchange.cancel_reason is None and not is_cancellation(error):
             await _fail(app, request, exchange, ServerError("something the handler waited for was cancelled"))
-            return
-        raise
+        else:
+            raise
     except ClientDisconnected as error:
         logger.debug("%s %s: %s", request.method, request.path, error)
         exchange.abort(Outcome.DISCONNECT)
@@ -179,20 +178,21 @@ async def _first(middleware: Iterable[Middleware], request: Request) -> Any:
         response = function(request)
         if hasattr(response, "__await__"):
             response = await response
-        if response is not None:
+        if response:  # a false value is none, as in Sanic
             return response
     return None
 
 
 async def pass_response(app: Application, request: Request, response: Any) -> Any:
-    """Let response middleware see, change or replace a response before its head leaves."""
+    """Let response middleware see, change or replace a response before its head leaves.
+
+    One that fails is logged and reported, and the response is sent all the same; a false value changes nothing.
+    """
     own = request.route.response_middleware if request.route is not None else ()
     for function in (*own, *app.response_middleware):
         try:
-            changed = function(request, response)
-            if hasattr(changed, "__await__"):
-                changed = await changed
-            changed = None if changed is None or changed is response else _checked(request, changed, function)
+            changed = await _passed(app, request, response, function)
+            changed = _checked(request, changed, function) if changed and changed is not response else None
         except BaseException:
             await _discard(response)
             raise
@@ -202,13 +202,34 @@ async def pass_response(app: Application, request: Request, response: Any) -> An
     return response
 
 
+async def _passed(app: Application, request: Request, response: Any, function: Middleware) -> Any:
+    """What one response middleware returns; nothing if it fails."""
+    try:
+        changed = function(request, response)
+        if hasattr(changed, "__await__"):
+            changed = await changed
+    except asyncio.CancelledError as error:
+        if is_cancellation(error):
+            raise
+        raise ServiceUnavailable("response middleware was cancelled") from error
+    except ClientDisconnected:
+        raise
+    except Exception as error:
+        error_logger.exception("the response middleware %s failed; the response is sent", _name(function))
+        if app.signals:
+            await app.signals.failed(request, error)
+        return None
+    return changed
+
+
 async def _discard(response: Any) -> None:
     """Close what a response that will not be sent would have streamed."""
     if isinstance(response, StreamingHTTPResponse):
         await response.discard()
 
 
-async def _send(app: Application, request: Request, exchange: Exchange, response: Any) -> None:
+async def _send(app: Application, request: Request, exchange: Exchange, response: Any, passed: bool = False) -> None:
+    """Send what was returned; ``passed`` says that response middleware has run already."""
     begun = request._response
     if begun is not None:  # the handler answered by respond()
         if response is not None and response is not begun:
@@ -220,7 +241,7 @@ async def _send(app: Application, request: Request, exchange: Exchange, response
     if not isinstance(response, BaseHTTPResponse):
         response = _checked(request, response, None)
     route = request.route
-    if app.response_middleware or (route is not None and route.response_middleware):
+    if not passed and (app.response_middleware or (route is not None and route.response_middleware)):
         response = await pass_response(app, request, response)
     if isinstance(response, HTTPResponse):
         response.send_to(exchange)
@@ -230,17 +251,23 @@ async def _send(app: Application, request: Request, exchange: Exchange, response
         await response.stream_to(exchange)
 
 
+def _name(middleware: Middleware) -> Any:
+    return getattr(middleware, "__name__", middleware)
+
+
 def _checked(request: Request, value: Any, middleware: Middleware | None) -> BaseHTTPResponse:
     if isinstance(value, BaseHTTPResponse):
         return value
     try:
         return as_response(value, request.route is not None and request.route.options.inline)
     except InvalidReturn as error:
-        where = request.endpoint if middleware is None else getattr(middleware, "__name__", middleware)
+        where = request.endpoint if middleware is None else _name(middleware)
         raise ServerError(f"Invalid response type {error.what} from {where} {error.hint}") from None
 
 
-async def _fail(app: Application, request: Request, exchange: Exchange, error: Exception) -> None:
+async def _fail(
+    app: Application, request: Request, exchange: Exchange, error: Exception, *, passed: bool = False
+) -> None:
     """Answer an error; one that comes after the head can only be shown by cutting the answer."""
     if app.signals and not isinstance(error, ResponseCut):
         await app.signals.failed(request, error)
@@ -250,11 +277,20 @@ async def _fail(app: Application, request: Request, exchange: Exchange, error: E
     request._response = None
     try:
         response = await app.error_handler.response(request, error)
-        await _send(app, request, exchange, response)
+        await _send(app, request, exchange, response, passed)
     except ClientDisconnected:
         exchange.abort(Outcome.DISCONNECT)
     except Exception as failure:
         _cut(app, request, exchange, failure)
+
+
+async def _time_out(app: Application, request: Request, exchange: Exchange) -> None:
+    """Answer a request whose handler was cancelled because it took too long."""
+    task = asyncio.current_task()
+    if task is not None:
+        task.uncancel()  # it goes on with the page, and may be cancelled again
+    # What respond() has begun has passed response middleware, which counts, times and closes once for a request.
+    await _fail(app, request, exchange, ServiceUnavailable("Response Timeout"), passed=request.responded)
 
 
 def _cut(app: Application, request: Request, exchange: Exchange, error: Exception) -> None:

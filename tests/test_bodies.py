@@ -306,7 +306,16 @@ def test_iterator_is_closed_when_middleware_replaces_its_response(app):
     assert file.closed == 1
 
 
-def test_iterator_is_closed_when_middleware_fails(app):
+def wrong(response):
+    return 5
+
+
+def sour(response):
+    raise OSError
+
+
+@pytest.mark.parametrize(("middleware", "status"), [(wrong, 500), (sour, 200)])
+def test_iterator_is_closed_when_middleware_fails(app, middleware, status):
     file = File()
 
     @app.get("/a")
@@ -314,11 +323,10 @@ def test_iterator_is_closed_when_middleware_fails(app):
         return file
 
     @app.on_response
-    def sour(request, response):
-        if response.status == 200:
-            raise OSError
+    def once(request, response):
+        return middleware(response) if response.status == 200 else None
 
-    assert get(app, "/a").status == 500
+    assert get(app, "/a").status == status
     assert file.closed == 1
 
 

@@ -345,25 +345,128 @@ def test_request_middleware_that_fails_is_answered_by_the_exception_handler(app,
     assert client.get("/a")[1].text == "caught broken"
 
 
-def test_response_middleware_that_fails_gives_one_error_page(app, client, caplog):
-    calls = []
+def length(request, response):
+    """Of a stream there is none: AttributeError."""
+    len(response.body)
 
-    @app.on_response
-    async def fail(request, response):
-        calls.append(response.status)
-        raise ValueError("broken")
 
+async def length_later(request, response):
+    await asyncio.sleep(0)
+    length(request, response)
+
+
+async def until(response):
+    """Writes a stream of its own."""
+    await response.write("streamed")
+
+
+WAYS = {
+    "stream": lambda request: stream(until),
+    "generator": lambda request: iter(["streamed"]),
+}
+
+
+@pytest.mark.parametrize("middleware", [length, length_later])
+@pytest.mark.parametrize("handler", WAYS.values(), ids=WAYS)
+def test_response_middleware_that_fails_is_logged_and_the_response_is_sent(app, client, caplog, middleware, handler):
+    reported, order = [], []
+    app.report_exception(lambda app, error: reported.append(type(error)))
+    app.on_response(noting(order, "next"))
+    app.on_response(middleware)
+    app.get("/stream")(handler)
+    response = client.get("/stream")[1]
+    assert (response.status, response.text) == (200, "streamed")
+    assert [record.exc_info[0] for record in caplog.records if record.levelname == "ERROR"] == [AttributeError]
+    assert f"the response middleware {middleware.__name__} failed" in caplog.text
+    assert (reported, order) == ([AttributeError], ["next"])
+
+
+def test_response_middleware_that_fails_does_not_keep_respond_from_answering(app, client, caplog):
+    app.on_response(length)
+
+    @app.get("/respond")
+    async def respond(request):
+        response = await request.respond()
+        await response.send("a")
+
+    response = client.get("/respond")[1]
+    assert (response.status, response.text) == (200, "a")
+    assert caplog.text.count("length failed") == 1
+
+
+def test_response_middleware_that_fails_keeps_what_was_changed_before(app, client):
+    def change(request, response):
+        response.headers["X-Changed"] = "yes"
+        raise ValueError
+
+    app.on_response(change)
+    app.on_response(lambda request, response: text("replaced"))
     response = client.get("/a")[1]
-    assert (response.status, calls) == (500, [200, 500])
-    assert "broken" in caplog.text
+    assert (response.text, response.headers["X-Changed"]) == ("replaced", "yes")
 
 
-def test_response_middleware_that_fails_for_an_answer_once_may_pass_the_error_page(app, client):
-    @app.on_response
-    async def fail(request, response):
-        if response.status == 200:
-            raise ValueError
-        response.headers["X-Page"] = "yes"
+def test_response_middleware_that_fails_for_streams_passes_others(app, client, caplog):
+    app.on_response(length)
+    assert client.get("/nothing")[1].status == 404
+    assert client.get("/a")[1].text == "a"
+    assert "failed" not in caplog.text
 
+
+@pytest.mark.parametrize("later", [False, True])
+def test_response_middleware_that_is_cancelled_by_itself_gives_503(app, client, later):
+    """As in Sanic."""
+
+    def cancelled(request, response):
+        raise asyncio.CancelledError
+
+    async def cancelled_later(request, response):
+        await asyncio.sleep(0)
+        cancelled(request, response)
+
+    app.on_response(cancelled_later if later else cancelled)
+    assert client.get("/a")[1].status == 503
+
+
+async def test_response_middleware_runs_once_for_respond_and_a_timeout(app, serve):
+    app.config.RESPONSE_TIMEOUT = 0.1
+    seen = []
+    app.on_response(lambda request, response: seen.append(response.status))
+
+    @app.get("/respond")
+    async def respond(request):
+        await request.respond()
+        await asyncio.Event().wait()
+
+    @app.get("/wait")
+    async def wait(request):
+        await asyncio.Event().wait()
+
+    address = await serve(app)
+    for path, expected in (("respond", [200]), ("wait", [503])):
+        seen.clear()
+        answer = await talk(address, f"GET /{path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert seen == expected
+
+
+# False values
+
+
+FALSE = [False, 0, "", b"", None, [], {}, ()]
+
+
+@pytest.mark.parametrize("value", FALSE, ids=repr)
+@pytest.mark.parametrize("later", [False, True])
+def test_false_value_of_middleware_is_none(app, client, caplog, value, later):
+    async def give(*seen):
+        return value
+
+    plain = lambda *seen: value  # noqa: E731
+    function = give if later else plain
+    app.on_request(function, before_body=True)
+    app.on_request(function)
+    app.on_response(function)
     response = client.get("/a")[1]
-    assert (response.status, response.headers["X-Page"]) == (500, "yes")
+    assert (response.status, response.text) == (200, "a")
+    assert client.get("/nothing")[1].status == 404
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
