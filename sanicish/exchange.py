@@ -8,8 +8,10 @@ answer wraps an Exchange.
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from inspect import iscoroutinefunction
 from types import SimpleNamespace
 from typing import Any, Literal
@@ -195,7 +197,7 @@ class Exchange(ABC):
     # What may happen meanwhile
 
     def on(self, notice: "Notice", function: Callable[[], Any]) -> None:
-        """Call a plain function when something happens, or now if it has happened."""
+        """Call a plain function when something happens, in the context of now; or now if it has happened."""
         if iscoroutinefunction(function):
             raise TypeError("a plain function is called; for more, let it call app.add_task()")
         if self.has(notice):
@@ -203,7 +205,7 @@ class Exchange(ABC):
             return
         if self.notices is None:
             self.notices = {}
-        self.notices.setdefault(notice, []).append(function)
+        self.notices.setdefault(notice, []).append(partial(copy_context().run, function))
 
     async def happened(self, notice: "Notice") -> None:
         """Wait until something happens."""

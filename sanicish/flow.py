@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import suppress
+from contextvars import copy_context
 from time import monotonic
 from typing import Any
 
@@ -142,10 +143,11 @@ class Turn:
 class FlowControl:
     """The brakes of one connection; awaiting it waits until there is room to write, and for its turn."""
 
-    __slots__ = ("_holds", "_transport", "_waiters", "blocked", "lost", "paused", "resumed", "told", "turn")
+    __slots__ = ("_context", "_holds", "_transport", "_waiters", "blocked", "lost", "paused", "resumed", "told", "turn")
 
     def __init__(self, transport: Any, turn: Turn) -> None:
         self._transport = transport
+        self._context = copy_context()  # in which the connection was made
         self._holds = 0
         self._waiters: deque[asyncio.Future[None]] | None = None
         self.turn = turn
@@ -168,7 +170,8 @@ class FlowControl:
         if self._holds:
             self._holds &= ~reason
             if not self._holds and not self.lost:
-                self._transport.resume_reading()
+                # asyncio reads on in the context that it is called in, which may be a handler's.
+                self._context.run(self._transport.resume_reading)
 
     @property
     def holding(self) -> int:

@@ -7,6 +7,7 @@ an ASGI server is told to cut.
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from contextvars import copy_context
 from time import monotonic
 from typing import Any
 from urllib.parse import quote
@@ -39,6 +40,7 @@ class Carrier:
         self._patience: float = config["STREAM_CLEANUP_TIMEOUT"]
         self._receive = receive
         self._send = send
+        self._context = copy_context()  # of the server's call
         self._news = asyncio.Event()  # something is to be sent, or the handler has ended
         self._reading: asyncio.Event | None = None  # to be set when no more is unread than should be
         loop = asyncio.get_running_loop()
@@ -162,7 +164,8 @@ class Carrier:
 
     def _read_now(self) -> None:
         if self._reader is None:
-            self._reader = asyncio.create_task(self._read())
+            # Not in the handler's context: what the server does as it is asked for more may begin the next request.
+            self._reader = self._context.run(asyncio.create_task, self._read())
 
     def pause_reading(self) -> None:
         """Take no more for now; asked by the flow control."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import copy_context
 from socket import socket
 from typing import Any
 
@@ -21,6 +22,7 @@ class AsyncioServer:
         self._serving = False
         self._changing = asyncio.Lock()  # who closes while it starts waits until it has
         self._stopping: asyncio.Task[None] | None = None
+        self._context = copy_context()  # of the listeners, those of the stop too, whoever asks for that
 
     @property
     def connections(self) -> set[HttpProtocol]:
@@ -52,7 +54,8 @@ class AsyncioServer:
         async with self._changing:
             if not self._serving:
                 await self._start()
-                self.server.ready = True
+                self.server.started()
+                self._context = copy_context()
                 if self.server.asked.is_set():  # by a listener
                     self.close()
                 self._serving = True
@@ -82,7 +85,7 @@ class AsyncioServer:
     def close(self) -> asyncio.Task[None]:
         """Begin to stop, unless that has begun; ``wait_closed`` waits for the end."""
         if self._stopping is None:
-            self._stopping = self.server.loop.create_task(self._stop())
+            self._stopping = self._context.copy().run(self.server.loop.create_task, self._stop())
         return self._stopping
 
     async def wait_closed(self) -> None:

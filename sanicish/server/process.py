@@ -79,7 +79,7 @@ async def _serve(
         if on_ready is not None:
             on_ready(server)
         await app.run_listeners("after_server_start")
-        server.ready = True
+        server.started()
         if link is None:
             notify("READY=1")
         else:

@@ -46,7 +46,8 @@ class Host(Protocol):
     """What all connections of a server share."""
 
     loop: asyncio.AbstractEventLoop
-    create_task: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
+    create_task: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]  # in a context of its own
+    call_soon: Callable[..., Any]
     handler: Handler
     limits: Limits
     clocks: Clocks
@@ -105,7 +106,7 @@ class HttpProtocol(asyncio.Protocol):
         self._leaving: Http1Exchange | None = None  # the exchange whose client is gone, while it reads on
         self._lost = False
         self._transport: Any = None
-        self.call_soon: Callable[..., Any] = host.loop.call_soon
+        self.call_soon: Callable[..., Any] = host.call_soon
         self.turn = host.turn
         self.date = host.date
         self.heads = host.heads

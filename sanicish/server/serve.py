@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from contextvars import copy_context
 from functools import partial
 from socket import socket
 from typing import Any, Protocol
@@ -54,6 +55,26 @@ def new_loop(config: Mapping[str, Any]) -> Callable[[], asyncio.AbstractEventLoo
     return uvloop.new_event_loop if config.get("USE_UVLOOP", True) else asyncio.new_event_loop
 
 
+CreateTask = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
+
+
+def _in_own_context(loop: asyncio.AbstractEventLoop) -> CreateTask:
+    """What creates the tasks of exchanges, each in a copy of the context of now.
+
+    A pipelined request is started by the task of the one before it, whose context is none of its business.
+    """
+    context = copy_context()
+
+    def create(coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        # What the loop does without a task factory, but for a name that would be made up for each.
+        return asyncio.Task(coroutine, loop=loop, name="handler", context=context.copy())
+
+    def create_by_factory(coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return context.copy().run(loop.create_task, coroutine)  # not every factory takes a context
+
+    return create if loop.get_task_factory() is None else create_by_factory
+
+
 class Server:
     """An application on its sockets, from the first connection to the last."""
 
@@ -61,13 +82,15 @@ class Server:
         config = app.config
         self.app = app
         self.loop = asyncio.get_running_loop()
-        self.create_task: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]] = self.loop.create_task
+        self.create_task = _in_own_context(self.loop)
+        # Callbacks of ours run in the server's context: it is not copied for each, and none keeps a request alive.
+        self.call_soon: Callable[..., Any] = partial(self.loop.call_soon, context=copy_context())
         self._proxied = is_proxied(config)
         self.handler: Handler = with_probes(self._limited(app.handle), self, config)
         self.limits = config.limits()
         self.clocks = config.clocks()
         self.date = DateField()
-        self.turn = Turn(self.loop.call_soon, config["FAIRNESS_SLICE"])
+        self.turn = Turn(self.call_soon, config["FAIRNESS_SLICE"])
         self.heads: dict[bytes, RequestHead] = {}
         self.high_water: int = config["RESPONSE_BUFFER_SIZE"]
         self.access_log: bool = config["ACCESS_LOG"] if access_log is None else access_log
@@ -225,9 +248,13 @@ class Server:
                 )
         self.address = listening.address
         self.url = listening.url(tls=self._context is not None)
-        if self.loop.get_task_factory() is None:  # what the loop does then, without making up a name for each
-            self.create_task = partial(asyncio.Task, loop=self.loop, name="handler")
+        self.create_task = _in_own_context(self.loop)
         self._sweeper = self.loop.create_task(self._sweep())
+
+    def started(self) -> None:
+        """All listeners of the start are done, in this context: exchanges begin with what they have set in it."""
+        self.create_task = _in_own_context(self.loop)
+        self.ready = True
 
     @property
     def sockets(self) -> tuple[socket, ...]:

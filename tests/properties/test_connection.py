@@ -65,6 +65,7 @@ class Host:
         )
         self.loop = HandTurnedLoop()
         self.create_task = self.loop.create_task
+        self.call_soon = self.loop.call_soon
         self.turn = Turn(self.loop.call_soon, 1e9)
         self.limits, self.clocks, self.date = config.limits(), config.clocks(), DateField()
         self.heads = {}

@@ -43,6 +43,7 @@ class Host:
     def __init__(self, handler, room=None, access_log=False, slice_seconds=1e9, **settings):
         self.loop = HandTurnedLoop()
         self.create_task = self.loop.create_task
+        self.call_soon = self.loop.call_soon
         config = Config(settings, load_env=False)
         self.handler = handler
         self.limits = config.limits()
