@@ -194,10 +194,10 @@ async def pass_response(app: Application, request: Request, response: Any) -> An
             changed = await _passed(app, request, response, function)
             changed = _checked(request, changed, function) if changed and changed is not response else None
         except BaseException:
-            await _discard(response)
+            await _discard(response, request._exchange)
             raise
         if changed is not None:
-            await _discard(response)
+            await _discard(response, request._exchange)
             response = changed
     return response
 
@@ -222,8 +222,10 @@ async def _passed(app: Application, request: Request, response: Any, function: M
     return changed
 
 
-async def _discard(response: Any) -> None:
+async def _discard(response: Any, exchange: Exchange) -> None:
     """Close what a response that will not be sent would have streamed."""
+    if isinstance(response, BaseHTTPResponse):
+        response.follow(exchange)
     if isinstance(response, StreamingHTTPResponse):
         await response.discard()
 

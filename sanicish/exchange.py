@@ -7,7 +7,7 @@ answer wraps an Exchange.
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -180,7 +180,7 @@ class Exchange(ABC):
         self.clocks: Mapping[str, float | None] | None = None  # those that differ from the server's, by name
         self.shielded = False  # the handler runs to its end even when the client is gone
         self.half_close = False  # a client that ends its side is waiting for the answer, not leaving
-        self.on_end: list[Callable[[Exchange], Any]] | None = None  # called once, with the outcome set
+        self.on_end: Sequence[Callable[[Exchange], Any]] | None = None  # called once, with the outcome; () after that
         self.notices: dict[Notice, list[Callable[[], Any]]] | None = None  # who wants to be told of what
 
     def told_id(self, field: bytes | None) -> str | None:
@@ -193,6 +193,28 @@ class Exchange(ABC):
                 plain = 0 < len(value) <= _LONGEST_ID and all(0x20 < byte < 0x7F for byte in value)
                 return value.decode() if plain else None
         return None
+
+    # The end
+
+    def when_over(self, function: "Callable[[Exchange], Any]") -> None:
+        """Call a function once the exchange has ended and its handler too, or now if that has been."""
+        waiting = self.on_end
+        if waiting is not None and not waiting:
+            self._tell(function)
+        else:
+            self.on_end = [*(waiting or ()), function]
+
+    def over(self) -> None:
+        """The exchange has ended, and its handler too: call whoever waits for that, once."""
+        waiting, self.on_end = self.on_end, ()
+        for function in waiting or ():
+            self._tell(function)
+
+    def _tell(self, function: "Callable[[Exchange], Any]") -> None:
+        try:
+            function(self)
+        except Exception:
+            error_logger.exception("a callback at the end of %s failed", self.head.path)
 
     # What may happen meanwhile
 

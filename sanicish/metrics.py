@@ -117,7 +117,7 @@ class _Meter:
     def begin(self, exchange: Exchange) -> None:
         """An exchange begins."""
         self._open[exchange] = _NOTHING
-        exchange.on_end = [*(exchange.on_end or ()), self._end]
+        exchange.when_over(self._end)
 
     def _end(self, exchange: Exchange) -> None:
         now, head = monotonic(), exchange.head

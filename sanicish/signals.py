@@ -105,7 +105,7 @@ class Signals:
 
     def _began(self, exchange: Exchange) -> None:
         if self:
-            exchange.on_end = [*(exchange.on_end or ()), self._ended]
+            exchange.when_over(self._ended)
 
     def _ended(self, exchange: Exchange) -> None:
         told = {

@@ -5,12 +5,11 @@ A response says what to send; how it looks on the wire is the exchange's busines
 
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
-from inspect import iscoroutinefunction
 from typing import Any, TypeVar
 
 from sanicish.cookies import CookieJar
 from sanicish.exceptions import ResponseError, StreamClosed
-from sanicish.exchange import Exchange, Outcome
+from sanicish.exchange import Exchange
 from sanicish.flow import READY
 from sanicish.formats import app_dumps, encode, encode_csv, encode_json, json_dumps
 from sanicish.headers import Headers, Trailers
@@ -34,7 +33,7 @@ class StreamingHTTPResponse(BaseHTTPResponse):
     ``None`` lets a ``Content-Length`` decide, True asks for chunks, False for none.
     """
 
-    __slots__ = ("_begun", "_exchange", "_first", "_on_complete", "_timeout", "_trailers", "chunked", "streaming_fn")
+    __slots__ = ("_begun", "_exchange", "_first", "_timeout", "_trailers", "chunked", "streaming_fn")
 
     def __init__(
         self,
@@ -56,7 +55,6 @@ class StreamingHTTPResponse(BaseHTTPResponse):
         self._first = b""
         self._begun = False  # it is the one that the exchange sends
         self._timeout: Any = ...
-        self._on_complete: list[Callable[[Outcome], Any]] = []
         self._trailers: Trailers | None = None
 
     # Writing
@@ -188,27 +186,8 @@ class StreamingHTTPResponse(BaseHTTPResponse):
                 clocks["write_rate"] = None
             exchange.clocks = {**(exchange.clocks or {}), **clocks}
 
-    def on_complete(self, function: Callable[[Outcome], Any]) -> Callable[[Outcome], Any]:
-        """Call a plain function once the stream has ended and is cleaned up, with how it ended.
-
-        An ``Outcome`` is text: completed, failed, client left, timed out, shut down. May be used as a decorator.
-        """
-        if iscoroutinefunction(function):
-            raise TypeError("on_complete() takes a plain function; for more, let it call app.add_task()")
-        if self._exchange is None:
-            self._on_complete.append(function)
-        else:
-            self._tell(self._exchange, function)
-        return function
-
-    def _tell(self, exchange: Exchange, function: Callable[[Outcome], Any]) -> None:
-        def tell(exchange: Exchange) -> None:
-            outcome = exchange.outcome or Outcome.FAILED
-            if not self._begun and outcome is Outcome.COMPLETED:  # by the page that was sent in its place
-                outcome = Outcome.TIMEOUT if exchange.cancel_reason == "timeout" else Outcome.FAILED
-            function(outcome)
-
-        exchange.on_end = [*(exchange.on_end or ()), tell]
+    def _was_sent(self, exchange: Exchange) -> bool:
+        return self._begun
 
     # Being sent
 
@@ -220,12 +199,13 @@ class StreamingHTTPResponse(BaseHTTPResponse):
         exchange.trailers = self._trailers
         if self._timeout is not ...:
             self.timeout = self._timeout
-        for function in self._on_complete:
-            self._tell(exchange, function)
+        self.follow(exchange)
 
     def _begin(self, exchange: Exchange) -> None:
-        self._begun = True
         exchange.start(self.status, self._head_fields(), self._content_type, self.chunked)
+        self._begun = True
+        if self._completion is not None:
+            self._completion.begun = True
         self._headers = _frozen(self._headers, _NO_HEADERS)
         self._cookies = _frozen(self._cookies, _NO_COOKIES)
         if self._first:
@@ -290,5 +270,6 @@ def as_stream(response: HTTPResponse | StreamingHTTPResponse) -> StreamingHTTPRe
     streaming = StreamingHTTPResponse(None, response.status, None, response.content_type)
     streaming._headers = response._headers
     streaming._cookies = response._cookies
+    streaming._completion = response._completion
     streaming._first = encode(response.body)
     return streaming

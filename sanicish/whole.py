@@ -4,11 +4,13 @@ It says what to send; how that looks on the wire is the exchange's business.
 """
 
 from collections.abc import Callable, Mapping
+from inspect import iscoroutinefunction
 from typing import Any
 from urllib.parse import quote
 
+from sanicish.completion import Completion, current_exchange
 from sanicish.cookies import Cookie, CookieJar
-from sanicish.exchange import Exchange
+from sanicish.exchange import Exchange, Outcome
 from sanicish.formats import app_dumps, encode
 from sanicish.headers import Headers, is_field_value
 
@@ -34,12 +36,15 @@ _known_types = {None, DEFAULT_STREAM_TYPE, "application/json", "text/html; chars
 class BaseHTTPResponse:
     """Status, headers, content type and cookies: what every response has."""
 
-    __slots__ = ("_content_type", "_cookies", "_headers", "status")
+    __slots__ = ("_completion", "_content_type", "_cookies", "_headers", "status")
+
+    _exchange: Exchange | None = None  # which it is written to, if it is a stream
 
     def __init__(self, status: int, headers: HeaderMap, content_type: str | None) -> None:
         self.status = status
         self._headers: Headers | None = Headers(headers) if headers else None
         self._cookies: CookieJar | None = None
+        self._completion: Completion | None = None
         if content_type not in _known_types:
             _check_type(content_type)
         self._content_type = content_type
@@ -89,6 +94,33 @@ class BaseHTTPResponse:
         """Tell the client to forget a cookie."""
         return self.cookies.delete_cookie(key, path=path, domain=domain)
 
+    def on_complete(self, function: Callable[[Outcome], Any]) -> Callable[[Outcome], Any]:
+        """Call a plain function once the response has ended, with how it ended; it may be a decorator.
+
+        An ``Outcome`` is text: completed, failed, client left, timed out, shut down. It is called exactly once, when the
+        handler has ended and its streams are closed, also if another response was sent in this one's place (``failed``).
+        One that belongs to no request is called once it is sent.
+        """
+        if iscoroutinefunction(function):
+            raise TypeError("on_complete() takes a plain function; for more, let it call app.add_task()")
+        exchange = self._exchange or current_exchange()
+        completion = self._completion
+        if completion is None or (completion.outcome and exchange and not completion.belongs_to(exchange)):
+            completion = self._completion = Completion()
+            if exchange is not None:
+                completion.begun = self._was_sent(exchange)
+                completion.follow(exchange)
+        completion.add(function)
+        return function
+
+    def _was_sent(self, exchange: Exchange) -> bool:
+        return exchange.outcome is not None and not exchange.streamed
+
+    def follow(self, exchange: Exchange) -> None:
+        """End with this exchange, which sends it or another one in its place."""
+        if self._completion is not None:
+            self._completion.follow(exchange)
+
     def _head_fields(self) -> Headers | None:
         """The fields to send, cookies among them; a copy then, for a response may be sent more than once."""
         if not self._cookies:
@@ -123,6 +155,7 @@ class HTTPResponse(BaseHTTPResponse):
         self.status = status
         self._headers = Headers(headers) if headers else None
         self._cookies = None
+        self._completion = None
         if content_type not in _known_types:
             _check_type(content_type)
         self._content_type = content_type
@@ -138,7 +171,13 @@ class HTTPResponse(BaseHTTPResponse):
         body = self.body
         if type(body) is not bytes:  # assigned by the application
             body = encode(body)
-        exchange.send_whole(self.status, headers, self._content_type, body)
+        completion = self._completion
+        if completion is None:
+            exchange.send_whole(self.status, headers, self._content_type, body)
+        else:
+            completion.follow(exchange)
+            exchange.send_whole(self.status, headers, self._content_type, body)
+            completion.begun = True
 
 
 def text(

@@ -115,11 +115,7 @@ class Carrier:
             if not body.complete:  # whoever reads on behind the handler's back must not wait for ever
                 body.discard()
                 body.fail(RequestAborted("the request was answered before its body had come"))
-            for callback in exchange.on_end or ():
-                try:
-                    callback(exchange)
-                except Exception:
-                    error_logger.exception("a callback at the end of %s failed", exchange.head.path)
+            exchange.over()
             self._news.set()
 
     def _cancel(self, reason: str) -> None:

@@ -394,7 +394,7 @@ class Http1Connection:
     def when_answered(self, function: Callable[[], Any]) -> None:
         """Call a function at the end of the open exchange."""
         assert self.exchange is not None
-        self.exchange.on_end = [*(self.exchange.on_end or ()), lambda _: function()]
+        self.exchange.when_over(lambda _: function())
 
     def leave(self) -> None:
         """Begin to shut down: streams are told now, and the next answer is the last."""

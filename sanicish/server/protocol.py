@@ -239,20 +239,15 @@ class HttpProtocol(asyncio.Protocol):
         self._leaving = None
         if exchange.outcome is None:
             exchange.abort(_OUTCOMES.get(exchange.cancel_reason or "", Outcome.FAILED))
-        if exchange.on_end is not None:
-            self._tell(exchange, exchange.on_end)
+        if exchange.on_end is None:
+            exchange.on_end = ()
+        else:
+            exchange.over()
         if self._host.access_log:
             self._log(exchange)
         self.connection.done(exchange)
         if self._lost:
             self._host.closed(self)
-
-    def _tell(self, exchange: Http1Exchange, callbacks: list[Callable[[Exchange], Any]]) -> None:
-        for callback in callbacks:
-            try:
-                callback(exchange)
-            except Exception:
-                error_logger.exception("a callback at the end of %s failed", exchange.head.path)
 
     def _log(self, exchange: Http1Exchange) -> None:
         head, began = exchange.head, exchange.began
@@ -409,6 +404,10 @@ class HttpProtocol(asyncio.Protocol):
         if self._task is not None:
             error_logger.error("a handler never ended: %r", self._task)
             asyncio.tasks._unregister_task(self._task)
+            exchange = self.connection.exchange
+            if exchange is not None:
+                exchange.abort(Outcome.SHUTDOWN)
+                exchange.over()
 
     def refuse(self, error: SanicException) -> None:
         """Answer before anything was asked, and close."""
