@@ -271,7 +271,7 @@ async def _fail(
     app: Application, request: Request, exchange: Exchange, error: Exception, *, passed: bool = False
 ) -> None:
     """Answer an error; one that comes after the head can only be shown by cutting the answer."""
-    if app.signals and not isinstance(error, ResponseCut):
+    if app.signals and not _was_reported(error):
         await app.signals.failed(request, error)
     if exchange.started:
         _cut(app, request, exchange, error)
@@ -295,13 +295,20 @@ async def _time_out(app: Application, request: Request, exchange: Exchange) -> N
     await _fail(app, request, exchange, ServiceUnavailable("Response Timeout"), passed=request.responded)
 
 
+def _was_reported(error: Exception) -> bool:
+    """Whether an application of ours that is hosted here has logged it; what wraps it may have put it into a group."""
+    if isinstance(error, ExceptionGroup):
+        return error.split(ResponseCut)[1] is None
+    return isinstance(error, ResponseCut)
+
+
 def _cut(app: Application, request: Request, exchange: Exchange, error: Exception) -> None:
     """End an answer that failed: by a page if nothing of it has left, else without an end."""
     if not exchange.started:
         app.error_handler.log(request, error)
         app.error_handler.default(request, error).send_to(exchange)
         return
-    if not isinstance(error, ResponseCut):
+    if not _was_reported(error):
         ended = exchange.outcome is not None
         error_logger.error(
             "%s %s failed %s",

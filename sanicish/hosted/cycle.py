@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 from contextlib import suppress
+from contextvars import copy_context
 from time import monotonic
 
 from sanicish.constants import has_message_body
@@ -58,6 +59,7 @@ class Cycle:
         self._complete = False  # the response needs no further message
         self._rest_dropped = False  # it was to HEAD, and more of its body would follow
         self._cut = False  # its client left before its end
+        self._context = copy_context()  # the application runs in it
         self._ended = asyncio.get_running_loop().create_future()  # it is complete, or the application has returned
         self._over = asyncio.Event()  # it is complete, or the client has left
         self._watching = False
@@ -76,7 +78,8 @@ class Cycle:
         Returns a response whose body is one message; one in pieces has been written already.
         """
         name = f"asgi {self._request.method} {self._request.path}"
-        task = asyncio.create_task(call(application, self._scope, self.receive, self.send), name=name)
+        coroutine = call(application, self._scope, self.receive, self.send)
+        task = asyncio.create_task(coroutine, name=name, context=self._context)
         task.add_done_callback(self._end)
         try:
             await self._ended
@@ -88,16 +91,22 @@ class Cycle:
             await self._cancel(task)
             raise
         if not task.done():
-            self._lifespan.keep(task, self._report)
+            self._lifespan.keep(task, self._report, self._context)
         elif self._complete:
-            self._report(task)
+            self._context.run(self._report, task)
         else:
+            self._enter_context()
             self._fail(task)
         if self._refusal is not None and self._response is None and self._whole is None:
             raise self._refusal
         if self._cut:
             raise ClientDisconnected("the client has left")
         return self._whole
+
+    def _enter_context(self) -> None:
+        """Take over what the application has set: ids for the log, and by which Sentry knows an error it has seen."""
+        for variable, value in self._context.items():
+            variable.set(value)
 
     def _end(self, task: object = None) -> None:
         if not self._ended.done():
@@ -113,8 +122,9 @@ class Cycle:
             await asyncio.wait((task,))
         except asyncio.CancelledError:
             task.cancel()
-            self._lifespan.keep(task, self._report)
+            self._lifespan.keep(task, self._report, self._context)
             raise
+        self._enter_context()
         if not task.cancelled() and (error := task.exception()) is not None and not self._is_expected(error):
             raise error
 

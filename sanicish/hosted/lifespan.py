@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextvars import Context
 from time import monotonic
 from typing import Any
 
@@ -61,11 +62,11 @@ class Lifespan:
             error_logger.error("the ASGI application could not stop: %s", reply.get("message", ""))
         await self._end(task, patience)
 
-    def keep(self, task: asyncio.Task[None], done: Callable[[asyncio.Task[None]], None]) -> None:
-        """Let an application go on after its response; ``done`` is called with the task when it has ended."""
+    def keep(self, task: asyncio.Task[None], done: Callable[[asyncio.Task[None]], None], context: Context) -> None:
+        """Let an application go on after its response; ``done`` is called in ``context`` when its task has ended."""
         self._background.add(task)
         task.add_done_callback(self._background.discard)
-        task.add_done_callback(done)
+        task.add_done_callback(done, context=context)
 
     async def _finish(self, patience: float) -> None:
         """Wait for background work until the deadline, then cancel it and wait ``patience`` seconds more."""

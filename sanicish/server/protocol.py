@@ -282,13 +282,13 @@ class HttpProtocol(asyncio.Protocol):
         """Stop the handler: nobody is left to work for.
 
         One that reads its request body is told by its read instead, after all that came; it has time for that as long
-        as it goes on reading.
+        as it goes on reading. One whose response is complete works for somebody else.
         """
         exchange = self.connection.exchange
         if exchange is None:
             return
         exchange.notify("disconnect")
-        if exchange is self._leaving or exchange.shielded:
+        if exchange is self._leaving or exchange.shielded or exchange.outcome is Outcome.COMPLETED:
             return
         body = exchange.body
         if body.wanted and not body.complete:

@@ -1,11 +1,14 @@
 """ASGI applications of others on our server, in raw bytes."""
 
 import asyncio
+import logging
+from contextvars import ContextVar
 
 import pytest
 
 from sanicish import Blueprint, stream, text
 from sanicish.hosted import is_asgi, mount
+from sanicish.log import error_logger
 from tests.doubles.wire import Wire, talk
 
 CLOSE = b"Host: a\r\nConnection: close\r\n\r\n"
@@ -711,6 +714,64 @@ async def test_a_failure_after_the_response_is_reported(app, serve):
         assert str(await reported.get()) == "too late"
 
 
+number = ContextVar("number", default=0)
+
+
+@pytest.fixture
+def numbers():
+    """What ``number`` is whenever an error is logged."""
+    seen = asyncio.Queue()
+
+    class Seeing(logging.Handler):
+        def emit(self, record):
+            seen.put_nowait(number.get())
+
+    handler = Seeing()
+    error_logger.addHandler(handler)
+    yield seen
+    error_logger.removeHandler(handler)
+
+
+@pytest.mark.parametrize("when", ["before", "in", "after", "long after"])
+async def test_a_failure_is_logged_in_the_context_of_the_application(app, serve, numbers, when):
+    """By it trackers of errors see that they have this one already, and lines of the log get their id."""
+
+    @only_http
+    async def application(scope, receive, send):
+        assert number.get() == 0
+        number.set(7)
+        if when != "before":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"hello", "more_body": when == "in"})
+        if when == "long after":
+            await asyncio.sleep(0.01)
+        raise ValueError("secret")
+
+    app.mount("/", application)
+    address = await serve(app)
+    for _ in range(2):
+        await talk(address, b"GET / HTTP/1.1\r\n" + CLOSE)
+        async with asyncio.timeout(10):
+            assert await numbers.get() == 7
+
+
+async def test_a_cleanup_that_fails_is_logged_in_the_context_of_the_application(app, serve, numbers):
+    app.config.RESPONSE_TIMEOUT = 0.05
+
+    @only_http
+    async def application(scope, receive, send):
+        try:
+            await asyncio.Event().wait()
+        finally:
+            number.set(7)
+            raise ValueError("secret")
+
+    app.mount("/", application)
+    await talk(await serve(app), b"GET / HTTP/1.1\r\n" + CLOSE)
+    async with asyncio.timeout(10):
+        assert await numbers.get() == 7
+
+
 # Our own applications
 
 
@@ -731,7 +792,17 @@ def wrapped(application):
     return around
 
 
-@pytest.mark.parametrize("around", [wrapped, lambda application: application])
+def grouped(application):
+    """As in middleware that runs its application in a task group."""
+
+    async def around(scope, receive, send):
+        async with asyncio.TaskGroup() as group:
+            group.create_task(application(scope, receive, send))
+
+    return around
+
+
+@pytest.mark.parametrize("around", [wrapped, grouped, lambda application: application])
 async def test_a_stream_of_our_own_that_fails_is_reported_once(app, inner, serve, caplog, around):
     reported = []
     for one in (app, inner):

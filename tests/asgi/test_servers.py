@@ -244,6 +244,76 @@ async def test_a_client_that_leaves_ends_the_handler(app, path, kind):
     assert ends == ["disconnect"]
 
 
+class Idle:
+    """Handlers that send one piece and then wait for something else than their client."""
+
+    def __init__(self):
+        self.ended = asyncio.Event()
+
+    async def write(self, response):
+        try:
+            await response.write("begun")
+            await asyncio.Event().wait()
+        finally:
+            self.ended.set()
+
+    async def function(self, request):
+        return stream(self.write)
+
+    async def generator(self, request):
+        try:
+            yield "begun"
+            await asyncio.Event().wait()
+        finally:
+            self.ended.set()
+
+    async def respond(self, request):
+        await self.write(await request.respond())
+
+
+@pytest.fixture
+def outcomes(app):
+    """How the exchanges of the application end, in order."""
+    ends = asyncio.Queue()
+
+    @app.signal("http.lifecycle.complete")
+    async def end(outcome, **context):
+        ends.put_nowait(str(outcome))
+
+    return ends
+
+
+@each_server()
+@pytest.mark.parametrize(
+    ("way", "method"), [("function", "GET"), ("generator", "GET"), ("respond", "GET"), ("function", "POST")]
+)
+async def test_an_idle_stream_whose_client_leaves_is_no_error(app, path, outcomes, caplog, kind, way, method):
+    idle = Idle()
+    app.add_route(getattr(idle, way), "/", methods=["GET", "POST"])
+    async with served(kind, app, path) as there:
+        async with (
+            there.client() as client,
+            client.stream(method, "/", content=b"hello" if method == "POST" else None) as answer,
+        ):
+            await anext(answer.aiter_raw())
+        async with asyncio.timeout(PATIENCE):
+            await idle.ended.wait()
+            assert await outcomes.get() == "client left"
+    assert [record.getMessage() for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
+
+
+@each_server()
+@pytest.mark.parametrize("way", ["function", "generator", "respond"])
+async def test_head_of_an_idle_stream_is_no_error(app, path, outcomes, caplog, kind, way):
+    app.add_route(getattr(Idle(), way), "/", methods=["GET", "HEAD"])
+    async with served(kind, app, path) as there, there.client() as client:
+        answer = await client.head("/")
+        async with asyncio.timeout(PATIENCE):
+            assert await outcomes.get() == "completed"
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert [record.getMessage() for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
+
+
 @each_server("hypercorn-http2", "granian-http2")
 @pytest.mark.parametrize("framing", ["Content-Length: 9", "Transfer-Encoding: chunked"])
 async def test_a_cut_upload_is_told_to_its_reader(app, path, kind, framing):

@@ -354,6 +354,28 @@ async def test_a_stream_without_a_write_is_an_empty_body(app, serve):
     assert await body_of(writing(app, write), serve) == b"0\r\n\r\n"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("request_", [GET, CLOSING], ids=["keep-alive", "close"])
+@pytest.mark.parametrize("leave", [None, Wire.half_close, Wire.reset])
+async def test_a_handler_that_goes_on_after_the_end_is_not_cancelled(app, serve, request_, leave):
+    app.config.update(RESPONSE_TIMEOUT=0.01, STREAM_IDLE_TIMEOUT=0.01, WRITE_TIMEOUT=0.01)
+    done = asyncio.Event()
+
+    async def write(response):
+        await response.write("a")
+        await response.eof()
+        await asyncio.sleep(0.2)  # several rounds of the sweep
+        done.set()
+
+    async with Wire(await serve(writing(app, write))) as wire:
+        wire.send(request_)
+        await wire.answer()
+        if leave is not None:
+            leave(wire)
+        async with asyncio.timeout(10):
+            await done.wait()
+
+
 async def test_a_write_after_the_end_raises_and_sends_nothing(app, serve):
     raised = []
 
