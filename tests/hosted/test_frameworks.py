@@ -193,6 +193,18 @@ async def test_an_upload_that_is_cut_is_no_error(address, framework, trial, outc
 
 
 @each_framework()
+async def test_an_upload_that_is_too_large_is_a_413_and_no_error(app, serve, framework, trial, caplog):
+    app.mount("/", FRAMEWORKS[framework].make(trial), max_body_size=5)
+    async with Wire(await serve(app)) as wire:
+        wire.send(b"POST /upload HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n")
+        await wire.until(b"100 Continue\r\n\r\n")
+        wire.send(b"6\r\nsix456\r\n0\r\n\r\n")
+        assert (await wire.answer("POST")).status == 413
+    assert "complete" not in trial.events
+    assert errors(caplog) == []
+
+
+@each_framework()
 async def test_a_header_beyond_ascii_is_sent(address, caplog):
     answer = await talk(address, b"GET /named HTTP/1.1\r\n" + CLOSE)
     assert status_of(answer) == 200
