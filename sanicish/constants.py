@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 
-__all__ = ["HTTP_METHODS", "STATUS_CODES", "has_message_body", "reason"]
+__all__ = ["BODILESS", "HTTP_METHODS", "STATUS_CODES", "has_message_body", "reason"]
 
 HTTP_METHODS = ("GET", "POST", "PUT", "HEAD", "OPTIONS", "PATCH", "DELETE")
 
@@ -22,9 +22,12 @@ def reason(status: int) -> str:
     return phrase.decode() if phrase is not None else "Unknown"
 
 
+BODILESS = frozenset({204, 205, 304})  # statuses of responses without content (RFC 9110 6.4.1, 15.3.6)
+
+
 def has_message_body(status: int) -> bool:
     """Whether an answer with this status may carry content (RFC 9110 sections 6.4.1, 15.3.5, 15.4.5).
 
     205 promises an empty body too, but announces it with ``Content-Length: 0``.
     """
-    return status >= 200 and status not in (204, 205, 304)
+    return status >= 200 and status not in BODILESS

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from sanicish.compression.accepting import weight_of
 from sanicish.constants import reason
 from sanicish.debug.hints import explain
 from sanicish.debug.masks import Mask
@@ -14,6 +15,7 @@ from sanicish.exceptions import ContentRangeError, HeaderNotFound, InvalidRangeT
 from sanicish.formats import json_of_anything
 from sanicish.headers import Headers
 from sanicish.log import error_logger
+from sanicish.ranges import position
 from sanicish.request import Request
 from sanicish.response import HTTPResponse
 
@@ -155,23 +157,12 @@ def _form(request: Request) -> str:
     for part in request.accept.split(","):
         media, *parameters = [piece.strip().lower() for piece in part.split(";")]
         found = _FORMS.get(media) or ("json" if media.endswith("+json") else None)
-        quality = _quality(parameters)
+        quality = weight_of(parameters)
         if found is not None and quality > weight:
             best, weight = found, quality
     if not weight and request.headers.get("content-type", "").startswith("application/json"):
         return "json"
     return best
-
-
-def _quality(parameters: list[str]) -> float:
-    """How much a media type is wanted (RFC 9110 12.4.2); not at all if that cannot be read."""
-    for parameter in parameters:
-        if parameter.startswith("q="):
-            try:
-                return float(parameter[2:])
-            except ValueError:
-                return 0.0
-    return 1.0
 
 
 class ContentRangeHandler:
@@ -191,10 +182,10 @@ class ContentRangeHandler:
         if not (first + last).isascii() or not (first + last).isdigit():
             raise ContentRangeError("the range cannot be read", self)
         if first:
-            self.start = _position(first)
-            self.end = min(_position(last), self.total - 1) if last else self.total - 1
+            self.start = position(first)
+            self.end = min(position(last), self.total - 1) if last else self.total - 1
         else:
-            self.start = max(0, self.total - _position(last))
+            self.start = max(0, self.total - position(last))
             self.end = self.total - 1
         if self.start > self.end:
             raise ContentRangeError("Invalid for Content Range parameters", self)
@@ -203,8 +194,3 @@ class ContentRangeHandler:
 
     def __bool__(self) -> bool:
         return True
-
-
-def _position(digits: str) -> int:
-    """A number of bytes; one beyond every file needs no more digits, and Python would not read thousands."""
-    return int(digits.lstrip("0")[:20] or "0")

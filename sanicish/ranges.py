@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-__all__ = ["Span", "content_range", "multipart_pieces", "parse_ranges"]
+__all__ = ["Span", "content_range", "multipart_pieces", "parse_ranges", "position"]
 
 _SPEC = re.compile(r"([0-9]*)-([0-9]*)")
 _MOST = 64  # ranges in one request; more of them are an attack, or a client that wants the whole
@@ -39,7 +39,7 @@ def parse_ranges(text: str, size: int) -> list[Span] | None:
         match = _SPEC.fullmatch(spec)
         if match is None or count > _MOST:
             return None
-        first, last = (_position(digits) for digits in match.groups())
+        first, last = (position(digits) if digits else None for digits in match.groups())
         if first is None and last is None:
             return None
         if first is None:
@@ -55,9 +55,9 @@ def parse_ranges(text: str, size: int) -> list[Span] | None:
     return spans
 
 
-def _position(digits: str) -> int | None:
+def position(digits: str) -> int:
     """A number of bytes; one beyond every file needs no more digits, and Python would not read thousands."""
-    return int(digits.lstrip("0")[:20] or "0") if digits else None
+    return int(digits.lstrip("0")[:20] or "0")
 
 
 def content_range(span: Span, size: int) -> str:

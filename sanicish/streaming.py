@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import Any, TypeVar
 
+from sanicish.constants import BODILESS
 from sanicish.cookies import CookieJar
 from sanicish.exceptions import ResponseError, StreamClosed
 from sanicish.exchange import Exchange
@@ -232,7 +233,7 @@ class StreamingHTTPResponse(BaseHTTPResponse):
         """Whether nobody will see what the callback writes."""
         if exchange.head.method == "HEAD":
             return True
-        if self.status in (204, 205, 304):
+        if self.status in BODILESS:
             error_logger.warning("status %s allows no body: the stream of this response was not run", self.status)
             return True
         return False

@@ -91,6 +91,8 @@ async def test_headers_of_an_exception_come_before_those_of_the_page(app, serve)
         ("text/html;q=0.5, application/json;q=0.8, text/plain;q=0.1", JSON),
         ("text/html; q=0, application/json; q=0.1", JSON),
         ("text/html;q=0", TEXT),
+        ("text/html;q=1e3, application/json;q=0.1", JSON),
+        ("text/html;q=inf, application/json;q=0.1", JSON),
         ("text/html;q=x, application/json;q=0.1", JSON),
         (",;,=;q=", TEXT),
     ],

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any, Protocol
 
+from sanicish.constants import BODILESS
 from sanicish.exceptions import ResponseError, StreamClosed, WriteBufferFull
 from sanicish.exchange import ConnInfo, Exchange, Notice, Outcome, RequestHead
 from sanicish.flow import READY, STOP, FlowControl
@@ -22,7 +23,6 @@ __all__ = ["Http1Exchange", "Line", "SendFile"]
 _LARGE = 16_384  # from this size on, several buffers in one call are cheaper than joining them
 _BATCH = 65_536  # what is written in one turn leaves before its end when it is more than this
 
-_BODILESS = frozenset({204, 205, 304})  # RFC 9110 6.4.1, 15.3.6
 _CLOSE = b"Connection: close\r\n"
 _KEEP_ALIVE = b"Connection: keep-alive\r\n"  # RFC 9112 9.3: HTTP/1.0 has to be told
 _NOTHING: list[bytes] = []  # stays empty; most answers are whole, and need no list of their own
@@ -138,7 +138,7 @@ class Http1Exchange(Exchange):
         self, status: int, headers: Headers | None, content_type: str | None, field: bytes, closes: bool, whole: bool
     ) -> bytes:
         """The head, ready to be sent; from here on there is no second one."""
-        if status == 204 or status == 304:
+        if status in BODILESS and status != 205:
             content_type = None
         connection = self._connection(headers, closes, whole)
         lines = serialize_head(status, headers, content_type, field, self._line.date_line(), connection)
@@ -226,7 +226,7 @@ class Http1Exchange(Exchange):
     def send_whole(self, status: int, headers: Headers | None, content_type: str | None, body: bytes) -> None:
         if self.started:
             raise StreamClosed("this request has been answered already")
-        if self.head.method == "HEAD" or status in _BODILESS:
+        if self.head.method == "HEAD" or status in BODILESS:
             lines = self._bodiless_head(status, headers, content_type, len(body))
             body = b""
         elif not headers and len(body) < _LARGE:

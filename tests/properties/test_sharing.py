@@ -4,7 +4,7 @@ import asyncio
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sanicish import Sanic
@@ -112,6 +112,7 @@ async def answers(asked):
 
 
 @pytest.mark.slow
+@settings(max_examples=25)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, len(REQUESTS) - 1)), min_size=2, max_size=24))
 def test_no_request_shows_what_was_done_with_another(asked):
     first = {}
