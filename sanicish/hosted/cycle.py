@@ -68,6 +68,7 @@ class Cycle:
         self._sending = 0  # calls of send() that wait
         self._informed = False  # receive() has returned http.disconnect
         self._stopped = False  # send() has raised ResponseUnwanted
+        self._cancelled = False  # it took too long, or the server stops
         self._dropped = 0  # pieces of the body that nobody took
         self._dropping_since = 0.0  # on the monotonic clock
         self._announce()
@@ -115,10 +116,16 @@ class Cycle:
     async def _cancel(self, task: asyncio.Task[None]) -> None:
         """Cancel the application and wait for it; raises what its cleanup fails with.
 
+        One that waits in ``receive`` is informed first: Django and Quart end the tasks that they have made only then.
         What goes on after that, and after a second cancellation, ends with the server.
         """
-        task.cancel()
+        self._cancelled = True
         try:
+            if self._receiving:
+                self._over.set()
+                self._body.fail(ClientDisconnected("the response is cancelled"))
+                await asyncio.wait((task,), timeout=_REACTION)
+            task.cancel()
             await asyncio.wait((task,))
         except asyncio.CancelledError:
             task.cancel()
@@ -262,8 +269,10 @@ class Cycle:
 
     @property
     def _nobody_is_there(self) -> bool:
-        """Whether more of the body is of no use: the client has left, or gets an error page instead."""
-        return self._request.is_disconnected or (self._refusal is not None and self._response is None)
+        """Whether more of the body is of no use: the client has left, or the response is cut or an error page."""
+        return (
+            self._request.is_disconnected or self._cancelled or (self._refusal is not None and self._response is None)
+        )
 
     async def _take(self, message: Message, more: bool) -> None:
         """Send a message of the body, or drop it when nobody is there.

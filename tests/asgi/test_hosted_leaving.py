@@ -451,6 +451,53 @@ async def test_a_body_that_is_too_large_cuts_a_response_that_has_begun(app, serv
     assert await within(outcomes.get()) == "failed"
 
 
+# Timeouts and stops
+
+
+@pytest.mark.parametrize("whole", [False, True])
+async def test_what_an_application_sends_after_a_timeout_completes_nothing(app, serve, outcomes, whole):
+    """It is informed before it is cancelled, so that it can end the tasks that it has made."""
+    seen = asyncio.Queue()
+
+    @only_http
+    async def application(scope, receive, send):
+        await receive()
+        if not whole:
+            await begin(send)
+        seen.put_nowait((await receive())["type"])
+        if whole:
+            await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": b"end"})
+        seen.put_nowait("returned")
+
+    app.mount("/", application, timeout=0.05, idle_timeout=0.05)
+    answer = await talk(await serve(app), GET)
+    assert b"end" not in answer
+    assert answer.startswith(b"HTTP/1.1 503 ") if whole else answer.endswith(b"\r\nbegun\r\n")
+    assert [await within(seen.get()) for _ in range(2)] == ["http.disconnect", "returned"]
+    assert await within(outcomes.get()) == ("completed" if whole else "timed out")
+
+
+@pytest.mark.slow
+async def test_an_application_that_is_informed_of_a_timeout_and_goes_on_is_cancelled(app, serve, outcomes):
+    seen = asyncio.Queue()
+
+    @only_http
+    async def application(scope, receive, send):
+        await receive()
+        listener = asyncio.create_task(receive())
+        await begin(send)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            seen.put_nowait((await listener)["type"])
+
+    app.mount("/", application, idle_timeout=0.05)
+    await talk(await serve(app), GET)
+    assert await within(seen.get()) == "http.disconnect"
+    assert await within(outcomes.get()) == "timed out"
+
+
 # HEAD
 
 

@@ -122,6 +122,55 @@ async def test_an_idle_stream_is_ended_when_its_client_leaves(address, trial, ou
     assert errors(caplog) == []
 
 
+@each_framework()
+async def test_an_idle_stream_is_ended_by_a_stop(app, framework, trial, outcomes, caplog):
+    app.config.GRACEFUL_SHUTDOWN_TIMEOUT = 0
+    app.mount("/", FRAMEWORKS[framework].make(trial))
+    server = await app.create_server(port=0, access_log=False)
+    async with Wire(server.sockets[0].getsockname()) as wire:
+        wire.send(GET)
+        await wire.until(b"begun\r\n")
+        server.close()
+        await within(server.wait_closed())
+        assert await wire.rest() == b""
+    assert trial.ended.is_set()
+    assert await within(outcomes.get()) == "shut down"
+    assert errors(caplog) == []
+
+
+@each_framework()
+async def test_an_idle_stream_is_ended_by_a_timeout(app, serve, framework, trial, outcomes, caplog):
+    app.mount("/", FRAMEWORKS[framework].make(trial), idle_timeout=0.05)
+    async with Wire(await serve(app)) as wire:
+        wire.send(GET)
+        await wire.until(b"begun\r\n")
+        assert await wire.rest() == b""
+        await within(trial.ended.wait())
+        assert await within(outcomes.get()) == "timed out"
+    assert errors(caplog) == []
+
+
+@each_framework()
+async def test_an_upload_that_waits_is_ended_by_a_stop(app, framework, trial, caplog):
+    app.config.GRACEFUL_SHUTDOWN_TIMEOUT = 0
+    app.mount("/", FRAMEWORKS[framework].make(trial))
+    before = asyncio.all_tasks()
+    server = await app.create_server(port=0, access_log=False)
+    async with Wire(server.sockets[0].getsockname()) as wire:
+        wire.send(b"POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n")
+        await wire.until(b"100 Continue\r\n\r\n")
+        wire.send(b"half")
+        if framework != "django":
+            assert await within(trial.read.get()) == 4
+        server.close()
+        await within(server.wait_closed())
+        await wire.rest()
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == before  # none is left
+    assert "complete" not in trial.events
+    assert errors(caplog) == []
+
+
 @pytest.mark.skipif("fastapi" not in FRAMEWORKS, reason="fastapi is not installed")
 @pytest.mark.parametrize("framework", ["fastapi"])
 async def test_a_dependency_of_a_stream_is_released_when_its_client_leaves(address, trial, outcomes, caplog):
