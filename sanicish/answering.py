@@ -21,7 +21,7 @@ from sanicish.exceptions import (
 )
 from sanicish.exchange import Exchange, Outcome
 from sanicish.handlers import ErrorHandler
-from sanicish.interruption import is_cancellation
+from sanicish.interruption import is_cancellation, is_interruption
 from sanicish.log import error_logger, logger
 from sanicish.request import Request
 from sanicish.response import BaseHTTPResponse, HTTPResponse, StreamingHTTPResponse
@@ -118,14 +118,25 @@ async def answer(app: Application, exchange: Exchange) -> None:
         if exchange.cancel_reason == "timeout" and not exchange.started:
             await _time_out(app, request, exchange)
         elif exchange.cancel_reason is None and not is_cancellation(error):
-            await _fail(app, request, exchange, ServerError("something the handler waited for was cancelled"))
+            await _fail(app, request, exchange, _not_cancelled(app, request, error))
         else:
             raise
     except ClientDisconnected as error:
         logger.debug("%s %s: %s", request.method, request.path, error)
         exchange.abort(Outcome.DISCONNECT)
-    except Exception as error:
+    except BaseException as error:
+        if is_interruption(error):
+            raise
         await _fail(app, request, exchange, error)
+
+
+def _not_cancelled(app: Application, request: Request, error: asyncio.CancelledError) -> BaseException:
+    """What a ``CancelledError`` says that nobody has asked for."""
+    if app.error_handler.lookup(error, request.endpoint) is not None:
+        return error
+    said = ServerError("something the handler waited for was cancelled")
+    said.__cause__ = error
+    return said
 
 
 def name(app: Application, exchange: Exchange) -> tuple[str, str, str | None]:
@@ -214,7 +225,9 @@ async def _passed(app: Application, request: Request, response: Any, function: M
         raise ServiceUnavailable("response middleware was cancelled") from error
     except ClientDisconnected:
         raise
-    except Exception as error:
+    except BaseException as error:
+        if is_interruption(error):
+            raise
         error_logger.exception("the response middleware %s failed; the response is sent", _name(function))
         if app.signals:
             await app.signals.failed(request, error)
@@ -268,7 +281,7 @@ def _checked(request: Request, value: Any, middleware: Middleware | None) -> Bas
 
 
 async def _fail(
-    app: Application, request: Request, exchange: Exchange, error: Exception, *, passed: bool = False
+    app: Application, request: Request, exchange: Exchange, error: BaseException, *, passed: bool = False
 ) -> None:
     """Answer an error; one that comes after the head can only be shown by cutting the answer."""
     if app.signals and not _was_reported(error):
@@ -282,8 +295,11 @@ async def _fail(
         await _send(app, request, exchange, response, passed)
     except ClientDisconnected:
         exchange.abort(Outcome.DISCONNECT)
-    except Exception as failure:
-        _cut(app, request, exchange, failure)
+    except BaseException as failure:
+        if is_interruption(failure):
+            raise
+        if exchange.outcome is not Outcome.COMPLETED:  # as for HEAD, before its page is
+            _cut(app, request, exchange, failure)
 
 
 async def _time_out(app: Application, request: Request, exchange: Exchange) -> None:
@@ -295,14 +311,14 @@ async def _time_out(app: Application, request: Request, exchange: Exchange) -> N
     await _fail(app, request, exchange, ServiceUnavailable("Response Timeout"), passed=request.responded)
 
 
-def _was_reported(error: Exception) -> bool:
+def _was_reported(error: BaseException) -> bool:
     """Whether an application of ours that is hosted here has logged it; what wraps it may have put it into a group."""
-    if isinstance(error, ExceptionGroup):
+    if isinstance(error, BaseExceptionGroup):
         return error.split(ResponseCut)[1] is None
     return isinstance(error, ResponseCut)
 
 
-def _cut(app: Application, request: Request, exchange: Exchange, error: Exception) -> None:
+def _cut(app: Application, request: Request, exchange: Exchange, error: BaseException) -> None:
     """End an answer that failed: by a page if nothing of it has left, else without an end."""
     if not exchange.started:
         app.error_handler.log(request, error)

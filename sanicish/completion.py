@@ -10,6 +10,7 @@ from typing import Any
 
 from sanicish.context import current_request
 from sanicish.exchange import Exchange, Outcome
+from sanicish.interruption import is_of_signal
 from sanicish.log import error_logger
 
 __all__ = ["Completion", "current_exchange"]
@@ -65,5 +66,7 @@ class Completion:
 def _call(function: Callable[[Outcome], Any], outcome: Outcome) -> None:
     try:
         function(outcome)
-    except Exception:
+    except BaseException as error:
+        if is_of_signal(error):
+            raise
         error_logger.exception("a function to be called at the end of a response failed")

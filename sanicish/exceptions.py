@@ -10,6 +10,7 @@ Three families, and every error belongs to one of them:
 
 from asyncio import CancelledError
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import NoReturn, TypeVar
 
 from sanicish.constants import reason
@@ -95,10 +96,13 @@ class SanicException(Exception):
             self.status_code = status_code
         if isinstance(message, bytes):
             message = message.decode("utf-8", "replace")
+        with suppress(AttributeError):  # a property, of a subclass that is not complete yet
+            message = self.message or None if message is None else message
         if message is None:
-            message = self.message or reason(self.status_code)
+            message = reason(self.status_code)
         super().__init__(message)
-        self.message = message
+        with suppress(AttributeError):  # a property
+            self.message = message
         self.context = context
         self.extra = extra
         self.headers: dict[str, str] = dict(headers or {})

@@ -19,6 +19,7 @@ from typing import Any, Literal
 from sanicish.exceptions import ResponseError
 from sanicish.files import read_at
 from sanicish.headers import Headers, Trailers
+from sanicish.interruption import is_of_signal
 from sanicish.log import error_logger
 from sanicish.streams import RequestStream
 
@@ -213,7 +214,9 @@ class Exchange(ABC):
     def _tell(self, function: "Callable[[Exchange], Any]") -> None:
         try:
             function(self)
-        except Exception:
+        except BaseException as error:
+            if is_of_signal(error):
+                raise
             error_logger.exception("a callback at the end of %s failed", self.head.path)
 
     # What may happen meanwhile
@@ -242,7 +245,9 @@ class Exchange(ABC):
         for function in self.notices.pop(notice, ()) if self.notices else ():
             try:
                 function()
-            except Exception:
+            except BaseException as error:
+                if is_of_signal(error):
+                    raise
                 error_logger.exception("a function to be called on %s failed", notice)
 
     def has(self, notice: "Notice") -> bool:

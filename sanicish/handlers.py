@@ -14,6 +14,7 @@ from sanicish.debug.page import error_page
 from sanicish.exceptions import ContentRangeError, HeaderNotFound, InvalidRangeType, SanicException
 from sanicish.formats import json_of_anything
 from sanicish.headers import Headers
+from sanicish.interruption import is_interruption
 from sanicish.log import error_logger
 from sanicish.ranges import position
 from sanicish.request import Request
@@ -56,7 +57,7 @@ class ErrorHandler:
                     return handler
         return None
 
-    async def response(self, request: Request, exception: Exception) -> Any:
+    async def response(self, request: Request, exception: BaseException) -> Any:
         """What to answer; a handler that fails is logged, and its failure answered by the page."""
         handler = self.lookup(exception, request.endpoint)
         if handler is None:
@@ -66,7 +67,9 @@ class ErrorHandler:
             answer = handler(request, exception)
             if inspect.isawaitable(answer):
                 answer = await answer
-        except Exception as error:
+        except BaseException as error:
+            if is_interruption(error):
+                raise
             self.log(request, error)
             return self.default(request, error)
         if answer is None:
@@ -84,7 +87,7 @@ class ErrorHandler:
                 exc_info=(type(exception), exception, exception.__traceback__),
             )
 
-    def default(self, request: Request, exception: Exception) -> HTTPResponse:
+    def default(self, request: Request, exception: BaseException) -> HTTPResponse:
         """The page for an exception, in the form the client would rather have.
 
         The text of an exception that names no status is for the log; the client sees it in debug mode only.
@@ -92,7 +95,7 @@ class ErrorHandler:
         known = exception if isinstance(exception, SanicException) else None
         status = known.status_code if known else 500
         debug = bool(getattr(request.app, "debug", False))
-        message = str(exception) if known or debug else "The server failed to answer this request."
+        message = _sentence(exception) if known or debug else "The server failed to answer this request."
         details: dict[str, Mapping[str, object]] = {}
         if known and known.context:
             details["context"] = known.context
@@ -113,6 +116,14 @@ class ErrorHandler:
         trace = mask.text("".join(traceback.format_exception(exception)))
         body, content_type = _PAGES[form](status, mask.text(message), details, trace)
         return HTTPResponse(body, status, headers, content_type)
+
+
+def _sentence(exception: BaseException) -> str:
+    """The text of an exception, also of one whose class cannot say it."""
+    try:
+        return str(exception)
+    except Exception:
+        return type(exception).__name__
 
 
 def _html_page(status: int, message: str, details: Mapping[str, Mapping[str, object]], _: str) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from sanicish.interruption import contained, is_interruption, original
 from sanicish.log import error_logger
 
 __all__ = ["Lifecycle"]
@@ -58,7 +59,9 @@ class Lifecycle:
         for listener in reversed(listeners):
             try:
                 await _call(listener, app)
-            except Exception:
+            except BaseException as error:
+                if is_interruption(error):
+                    raise
                 error_logger.exception("the %s listener %s failed", event, _name(listener))
         if event == "after_server_stop":
             await self._cancel_tasks(app.config["STREAM_CLEANUP_TIMEOUT"])  # a listener may have made one
@@ -81,15 +84,18 @@ class Lifecycle:
             return None
         if callable(task):
             task = task(app) if inspect.signature(task).parameters else task()
-        running = self.loop.create_task(task, name=name)
+        running = self.loop.create_task(contained(task) if inspect.iscoroutine(task) else task, name=name)
         self._tasks.add(running)
-        running.add_done_callback(partial(self._done, app))
+        running.add_done_callback(partial(self._done, app, task))
         return running
 
-    def _done(self, app: Any, task: asyncio.Task[Any]) -> None:
+    def _done(self, app: Any, work: Any, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
+        if inspect.iscoroutine(work):
+            work.close()  # one that was cancelled before it began
         error = None if task.cancelled() else task.exception()
         if error is not None:
+            error = original(error)
             error_logger.error("the task %s failed", task.get_name(), exc_info=error)
             if app.signals and self.loop is not None:
                 self.add_task(app, app.signals.failed(None, error), None)

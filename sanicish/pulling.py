@@ -18,6 +18,7 @@ from typing import Any
 from sanicish.context import current_request
 from sanicish.debug.places import Place, frames, is_own
 from sanicish.exceptions import ServiceUnavailable
+from sanicish.interruption import is_of_signal
 from sanicish.log import error_logger
 from sanicish.threads import threads
 
@@ -38,7 +39,9 @@ def close_sync(iterator: Any) -> None:
     if close is not None:
         try:
             close()
-        except Exception:
+        except BaseException as error:
+            if is_of_signal(error):
+                raise
             error_logger.exception("%r failed when it was closed", iterator)
 
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from sanicish.context import current_request
 from sanicish.exceptions import InvalidSignal
 from sanicish.exchange import Exchange, Outcome
+from sanicish.interruption import is_interruption
 from sanicish.log import error_logger
 
 __all__ = ["SERVER_SIGNALS", "Signals"]
@@ -78,7 +79,9 @@ class Signals:
                 done = handler(**told)
                 if hasattr(done, "__await__"):
                     await done
-            except Exception:
+            except BaseException as error:
+                if is_interruption(error):
+                    raise
                 error_logger.exception("a handler of the signal %s failed", event)
 
     async def failed(self, request: Any, error: BaseException) -> None:

@@ -18,6 +18,7 @@ from sanicish.config import Config
 from sanicish.exceptions import RequestAborted, ResponseCut
 from sanicish.exchange import ConnInfo, Handler, Outcome, RequestHead
 from sanicish.flow import HOLD_BODY, FlowControl, Turn
+from sanicish.interruption import is_interruption
 from sanicish.log import error_logger
 from sanicish.streams import EMPTY, RequestStream
 
@@ -107,7 +108,9 @@ class Carrier:
         except asyncio.CancelledError:
             if exchange.cancel_reason is None and exchange.outcome is None:
                 exchange.cancel_reason = "abort"
-        except Exception:
+        except BaseException as error:
+            if is_interruption(error):
+                raise
             error_logger.exception("the handler of %s %s failed", exchange.head.method, exchange.head.path)
         finally:
             exchange.abort(_OUTCOMES.get(exchange.cancel_reason or "", Outcome.FAILED))

@@ -85,9 +85,13 @@ async def _serve(
         else:
             link.ready(server)
 
+    cancelled = None
     try:
         if await _until(server.interrupted, start(), server, context):
-            await server.asked.wait()
+            try:
+                await server.asked.wait()
+            except asyncio.CancelledError as error:  # Ctrl-C, where signals are not ours
+                cancelled = error
             if link is None:
                 notify("STOPPING=1")
             await _until(server.forced, server.drain(), server, context)
@@ -102,6 +106,8 @@ async def _serve(
     finally:
         await _until(server.forced, server.stop(), server, context)
         await _until(server.forced, app.run_listeners("after_server_stop"), server, context)
+    if cancelled is not None:
+        raise cancelled
 
 
 async def _until(event: asyncio.Event, work: Coroutine[Any, Any, None], server: Server, context: Context) -> bool:

@@ -17,6 +17,7 @@ from sanicish.flow import HOLD_BODY, FlowControl, Turn
 from sanicish.http1.connection import Http1Connection, Phase
 from sanicish.http1.exchange import Http1Exchange, SendFile
 from sanicish.http1.serialize import DateField
+from sanicish.interruption import is_interruption
 from sanicish.log import Access, error_logger, logger
 from sanicish.server.sendfile import can_send_files, send_file
 from sanicish.server.timeouts import Due, Watch
@@ -229,7 +230,9 @@ class HttpProtocol(asyncio.Protocol):
         except asyncio.CancelledError:
             if exchange.cancel_reason is None and exchange.outcome is None:
                 exchange.cancel_reason = "abort"
-        except Exception:
+        except BaseException as error:
+            if is_interruption(error):
+                raise
             error_logger.exception("the handler of %s %s failed", exchange.head.method, exchange.head.path)
         finally:
             self._ended(exchange)
