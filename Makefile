@@ -11,7 +11,7 @@ APT     = $(shell [ "$$(id -u)" = 0 ] && echo "env DEBIAN_FRONTEND=noninteractiv
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick test-lowest check lint types format cov fuzz bench bench-smoke bench-micro bench-limits soak build docs clean
+.PHONY: help demo test test-quick test-lowest test-eager check lint types format cov fuzz bench bench-smoke bench-micro bench-limits soak build docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -91,6 +91,14 @@ $(LOWEST)/.dev: $(SETUP) tests/lowest.py
 
 test-lowest: $(LOWEST)/.dev ## run the fast tests with the lowest versions of all requirements
 	@$(LOWEST)/bin/python -m pytest -m "not slow" $(ARGS)
+
+# On the first Python that has the factory: PYTHON, or a newer one that is here.
+test-eager: ## run the fast tests with asyncio.eager_task_factory, on Python 3.12 or newer
+	@for python in $(PYTHON) python3.14 python3.13 python3.12 "$$HOME"/.pyenv/versions/3.1[2-9]*/bin/python3; do \
+	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; then \
+	    exec $(MAKE) --no-print-directory VENV=.venv-newest PYTHON="$$python" test-quick ARGS="--eager-tasks $(ARGS)"; \
+	  fi; \
+	done; echo ">> no Python 3.12 or newer is here; the tests with eager tasks are skipped"
 
 check: lint types test ## what to run before a commit
 

@@ -264,6 +264,7 @@ class RequestStream:
                 self.wanted = True
                 if self._on_wanted is not None:
                     self._on_wanted()
+                    continue  # it may have come at once
             self._busy = True
             self._waiter = asyncio.get_running_loop().create_future()
             try:

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import itertools
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -15,6 +16,43 @@ from sanicish import Sanic
 from sanicish.postgres import Postgres, temporary
 
 _BOTH_LOOPS = ("tests/wire", "tests/server")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--eager-tasks", action="store_true", help="run with asyncio.eager_task_factory (Python 3.12 or newer)"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """With ``--eager-tasks`` every loop of this process has that factory, those of servers in threads too."""
+    if config.getoption("--eager-tasks"):
+        if sys.version_info < (3, 12):
+            raise pytest.UsageError("--eager-tasks needs Python 3.12 or newer")
+        for module in (asyncio, asyncio.events, uvloop):
+            module.new_event_loop = _eager(module.new_event_loop)  # type: ignore[attr-defined]
+
+
+def _eager_task(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> Any:
+    options.pop("eager_start", None)  # uvloop 0.23 passes it to factories of Pythons that do not know it
+    return asyncio.eager_task_factory(loop, coroutine, **options)  # type: ignore[attr-defined, unused-ignore]
+
+
+def _eager(new_event_loop: Callable[[], asyncio.AbstractEventLoop]) -> Callable[[], asyncio.AbstractEventLoop]:
+    def new() -> asyncio.AbstractEventLoop:
+        loop = new_event_loop()
+        loop.set_task_factory(_eager_task)
+        return loop
+
+    return new
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """``@pytest.mark.lazy_tasks``: what is tested needs tasks that do not run as they are created."""
+    if config.getoption("--eager-tasks"):
+        for item in items:
+            if item.get_closest_marker("lazy_tasks") is not None:
+                item.add_marker(pytest.mark.skip(reason="needs tasks that do not run as they are created"))
 
 
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Any]:

@@ -486,6 +486,12 @@ def test_the_empty_body_shares_no_trailers():
         EMPTY.trailers["a"] = "b"
 
 
+async def test_a_body_that_comes_as_soon_as_it_is_wanted_is_read():
+    body = RequestStream(on_wanted=lambda: (body.feed(b"x"), body.feed_eof()))
+    async with asyncio.timeout(10):
+        assert [piece async for piece in body] == [b"x"]
+
+
 def test_nothing_is_put_into_the_empty_body():
     for change in (lambda: EMPTY.feed(b"x"), lambda: EMPTY.put(b"x"), EMPTY.feed_eof, EMPTY.discard):
         with pytest.raises(AttributeError, match="this request has no body"):

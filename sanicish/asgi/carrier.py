@@ -77,17 +77,17 @@ class Carrier:
     async def run(self) -> None:
         """Answer; raises ``ResponseCut`` if the response could not be completed, so that the server cuts it."""
         exchange = self.exchange
-        self._task = asyncio.create_task(self._answer())
+        task = asyncio.create_task(self._answer())
         if not self._waits:
             self._read_now()
         try:
-            await self._write(self._task)
+            await self._write(task)
         except BaseException as error:  # the server has had enough, or cannot send
             self._flow.connection_lost()
             self._cancel("shutdown" if isinstance(error, asyncio.CancelledError) else "abort")
             raise
         finally:
-            await self._handler_ended(self._task)
+            await self._handler_ended(task)
             if self._reader is not None:
                 self._reader.cancel()
                 await asyncio.sleep(0)  # the turn in which it ends
@@ -100,6 +100,7 @@ class Carrier:
 
     async def _answer(self) -> None:
         exchange = self.exchange
+        self._task = asyncio.current_task()
         exchange.began = monotonic()
         try:
             await self._handler(exchange)

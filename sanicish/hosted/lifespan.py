@@ -34,8 +34,9 @@ class Lifespan:
         self._events = asyncio.Queue()
         scope = {"type": "lifespan", "asgi": _VERSIONS.copy(), "state": self.state}
         coroutine = call(self._application, scope, self._receive, self._send)
+        self._tell("lifespan.startup")  # first, for the task may run at once
         self._task = task = asyncio.create_task(coroutine, name="asgi lifespan")
-        reply = await self._ask("lifespan.startup", task)
+        reply = await self._replied(task)
         if reply is None:
             error = None if task.cancelled() else task.exception()
             logger.info("the ASGI application has no lifespan: %r", error)
@@ -57,7 +58,8 @@ class Lifespan:
         task, self._task = self._task, None
         if task is None:
             return
-        reply = await self._ask("lifespan.shutdown", task)
+        self._tell("lifespan.shutdown")
+        reply = await self._replied(task)
         if reply is not None and reply["type"] == "lifespan.shutdown.failed":
             error_logger.error("the ASGI application could not stop: %s", reply.get("message", ""))
         await self._end(task, patience)
@@ -86,10 +88,12 @@ class Lifespan:
         elif not task.cancelled() and task.exception() is not None:  # as it has said by its reply
             logger.debug("lifespan ended with %r", task.exception())
 
-    async def _ask(self, event: str, task: asyncio.Task[None]) -> Message | None:
-        """Send an event; its reply, or ``None`` if the application returned instead."""
+    def _tell(self, event: str) -> None:
         self._reply = asyncio.get_running_loop().create_future()
         self._events.put_nowait(event)
+
+    async def _replied(self, task: asyncio.Task[None]) -> Message | None:
+        """The reply to the event, or ``None`` if the application returned instead."""
         await asyncio.wait((task, self._reply), return_when=asyncio.FIRST_COMPLETED)
         return self._reply.result() if self._reply.done() else None
 

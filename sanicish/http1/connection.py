@@ -95,6 +95,7 @@ class Http1Connection:
         "_fresh",
         "_limits",
         "_lingering",
+        "_one_more",
         "_parser",
         "_reading",
         "_shell",
@@ -136,6 +137,7 @@ class Http1Connection:
         self._fresh = False  # the open exchange was just read and nobody works on it yet
         self._closing = not keep_alive  # no further request will be read
         self._lingering = False
+        self._one_more = False  # the open response has promised that one more request is answered
         self._turn = shell.turn
         self.to_drain = 0  # bytes nobody wants that may still come
         self.stopping = False  # the server is
@@ -292,6 +294,8 @@ class Http1Connection:
         keep = exchange.keep_alive and not self._closing and self._reading is not CLOSED
         if keep and self._reading is BODY and self._too_much_left():
             keep = False
+        if self._one_more:
+            self._closing = True
         self.exchange = None
         self.serial += 1
         if self._reading is BODY:  # whoever reads on behind the handler's back must not wait for ever
@@ -387,7 +391,7 @@ class Http1Connection:
     def drain(self) -> None:
         """Let the next answer be the last, and say so; one that has begun has promised to keep the connection."""
         if self.promised:
-            self.when_answered(lambda: self.call_soon(self.drain))
+            self._one_more = True
         else:
             self._closing = True
 

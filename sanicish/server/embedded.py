@@ -69,6 +69,7 @@ class AsyncioServer:
             await self.close()
 
     async def _stop(self) -> None:
+        self._stopping = asyncio.current_task()  # close() may not have it yet, where tasks are eager
         self.server.asked.set()
         async with self._changing:
             await self.server.accept_no_more()

@@ -184,7 +184,9 @@ class HttpProtocol(asyncio.Protocol):
 
     def start(self, exchange: Http1Exchange) -> None:
         """Run the handler for an exchange."""
-        self._task = self._host.create_task(self._run(exchange))
+        task = self._host.create_task(self._run(exchange))
+        if not task.done():  # an eager one has run already, and may have begun the next exchange
+            self._task = task
         if self.connection.peer_ended:
             self._peer_ended()
 

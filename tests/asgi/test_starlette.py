@@ -28,6 +28,8 @@ from starlette.staticfiles import StaticFiles  # noqa: E402
 
 from tests.doubles.wire import PATIENCE, Wire, talk  # noqa: E402
 
+pytestmark = pytest.mark.lazy_tasks  # the task groups of anyio 4.16 do not work with eager ones
+
 CLOSE = b"Host: a\r\nConnection: close\r\n\r\n"
 
 

@@ -17,6 +17,8 @@ from starlette.routing import Route
 
 from tests.doubles.wire import PATIENCE, Wire, talk
 
+pytestmark = pytest.mark.lazy_tasks  # the task groups of anyio 4.16 do not work with eager ones
+
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 CLOSE = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"

@@ -56,8 +56,8 @@ class Looking(Sanic):
         assert all(one[STARTED] == "before" for one in self.begun)
 
 
-def own_factory(loop, coroutine, **options):
-    return asyncio.Task(coroutine, loop=loop, **options)
+def own_factory(loop, coroutine, context=None, **options):
+    return asyncio.Task(coroutine, loop=loop, context=context)
 
 
 FACTORIES = {"no factory": None, "a factory": own_factory}

@@ -257,6 +257,7 @@ async def test_a_client_that_is_gone_cancels_an_idle_handler_at_once():
     assert host.gone == [host.protocol]
 
 
+@pytest.mark.lazy_tasks
 @pytest.mark.parametrize("end", [lambda host: host.lose(), lambda host: host.cancel_and_settle()])
 async def test_a_handler_that_is_cancelled_before_it_ran_leaves_nothing_open(end):
     host = Host(idling())
@@ -427,6 +428,7 @@ async def test_a_writer_that_has_heard_that_its_client_is_gone_and_stays_is_canc
 # Clients that end their side
 
 
+@pytest.mark.lazy_tasks
 async def test_a_half_closed_client_gets_a_quick_answer():
     host = Host(answering())
     host.protocol.data_received(GET)
@@ -770,6 +772,7 @@ async def test_the_access_log_tells_what_was_refused(caplog):
     assert " 400 " in await line_of(caplog, answering(), b"\x00\r\n\r\n")
 
 
+@pytest.mark.lazy_tasks
 async def test_a_handler_that_never_ran_took_no_time(caplog):
     with caplog.at_level(logging.INFO, "sanicish.access"):
         host = Host(answering(), access_log=True)

@@ -455,6 +455,7 @@ async def test_a_server_in_a_loop_serves_within_its_block():
     assert not server.is_serving() and app.events == STARTED + STOPPED
 
 
+@pytest.mark.lazy_tasks
 async def test_closing_while_it_starts_leaves_nothing_open():
     app = Application()
     server = in_loop(app)
