@@ -46,12 +46,21 @@ $(VENV)/.browser: | $(BIN)/pip
 	  || echo "!! no browser could be installed; its tests are skipped (apt-get install chromium-headless-shell libatomic1)"; }
 	@touch $@
 
-# A proxy for the test of rolling restarts; without one it is skipped, and says so.
-$(VENV)/.haproxy: | $(BIN)/pip
-	@PATH="$$PATH:/usr/sbin" command -v haproxy >/dev/null || { \
-	  echo ">> installing HAProxy for the test of rolling restarts"; \
-	  { $(APT) update -qq && $(APT) install -y -qq --no-install-recommends haproxy; } >/dev/null 2>&1 \
-	  || echo "!! HAProxy could not be installed; its tests are skipped (apt-get install haproxy)"; }
+# The proxies of deploy/, for the tests of its recipes; without one its tests are skipped, and say so. Debian starts some of
+# them when they are installed, so this is for machines without systemd, as CI has; elsewhere install those you want.
+$(VENV)/.proxies: | $(BIN)/pip
+	@for proxy in haproxy:haproxy nginx:nginx-light apache2:apache2-bin varnishd:varnish squid:squid caddy:caddy; do \
+	  PATH="$$PATH:/usr/sbin" command -v $${proxy%:*} >/dev/null || missing="$$missing $${proxy#*:}"; \
+	done; \
+	[ -z "$$missing" ] || if [ -d /run/systemd/system ]; then \
+	  echo "!! tests of these proxies are skipped:$$missing (apt-get install$$missing)"; \
+	else \
+	  echo ">> installing proxies for the tests of deploy/"; $(APT) update -qq >/dev/null 2>&1; \
+	  for package in $$missing; do \
+	    $(APT) install -y -qq --no-install-recommends $$package >/dev/null 2>&1 \
+	    || echo "!! $$package could not be installed; its tests are skipped (apt-get install $$package)"; \
+	  done; \
+	fi
 	@touch $@
 
 # An older PostgreSQL and a pooler for the tests of databases that are far away; without them they are skipped, and say so.
@@ -75,7 +84,7 @@ $(VENV)/.docs: $(SETUP) | $(BIN)/pip
 demo: $(VENV)/.demo ## serve the demo on http://HOST:PORT, with a PostgreSQL of its own
 	@$(BIN)/python -m examples.demo --host $(HOST) --port $(PORT) $(ARGS)
 
-test: $(VENV)/.dev $(VENV)/.browser $(VENV)/.haproxy $(VENV)/.databases ## run all tests
+test: $(VENV)/.dev $(VENV)/.browser $(VENV)/.proxies $(VENV)/.databases ## run all tests
 	@$(BIN)/python -m pytest -rs $(ARGS)
 
 test-quick: $(VENV)/.dev ## run the fast tests

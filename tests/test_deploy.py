@@ -40,6 +40,23 @@ def test_nginx_takes_its_configuration(tmp_path):
     assert code == 0 and "[warn]" not in said, said
 
 
+def test_apache_takes_its_configuration(tmp_path):
+    code, said = check(program("apache2"), "-t", "-d", str(tmp_path), "-f", str(DEPLOY / "apache.conf"))
+    assert code == 0 and said == "Syntax OK\n", said
+
+
+def test_squid_takes_its_configuration():
+    code, said = check(program("squid"), "-k", "parse", "-f", str(DEPLOY / "squid.conf"))
+    assert code == 0 and "ERROR" not in said and "WARNING" not in said, said
+
+
+def test_caddy_takes_its_configuration(tmp_path):
+    home = {**os.environ, "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)}
+    caddyfile = str(DEPLOY / "Caddyfile")
+    code, said = check(program("caddy"), "validate", "--adapter", "caddyfile", "--config", caddyfile, env=home)
+    assert code == 0 and "not formatted" not in said, said
+
+
 def test_systemd_takes_its_units(tmp_path):
     systemd = program("systemd-analyze")
     (tmp_path / "sanicish.socket").write_text((DEPLOY / "systemd" / "sanicish.socket").read_text())
@@ -55,7 +72,8 @@ def commands():
     container = (DEPLOY / "Containerfile").read_text()
     parts = [ast.literal_eval(one) for one in re.findall(r"^(?:ENTRYPOINT|CMD) (\[.*\])$", container, re.M)]
     (pod,) = next(kubernetes())["spec"]["template"]["spec"]["containers"]
-    proxies = [*(DEPLOY / "haproxy.cfg").read_text().splitlines(), *(DEPLOY / "nginx.conf").read_text().splitlines()]
+    recipes = ("haproxy.cfg", "nginx.conf", "apache.conf", "varnish.vcl", "squid.conf", "Caddyfile")
+    proxies = [line for name in recipes for line in (DEPLOY / name).read_text().splitlines()]
     return [
         service[1].split(),
         parts[0][1:] + parts[1],

@@ -60,8 +60,8 @@ def front(tmp_path):
     back = replica.stdout.readline().split("http://")[1].split()[0]
     front = str(tmp_path / "front")
     recipe = RECIPE.read_text("utf-8").replace("listen 8000;", f"listen unix:{front};")
-    recipe = recipe.replace("server 127.0.0.1:8001 max_fails=1 fail_timeout=2s;", f"server {back};")
-    recipe = recipe.replace("        server 127.0.0.1:8002 max_fails=1 fail_timeout=2s;\n", "")
+    recipe = recipe.replace("server 127.0.0.1:8001 max_fails=0;", f"server {back};")
+    recipe = recipe.replace("        server 127.0.0.1:8002 max_fails=0;\n", "")
     (tmp_path / "nginx.conf").write_text(recipe)
     nginx = subprocess.Popen([NGINX, "-p", str(tmp_path), "-c", "nginx.conf"], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 20
