@@ -16,7 +16,7 @@ from sanicish.asgi.application import Receive, Scope, Send, answer_asgi
 from sanicish.blueprints import Blueprint, BlueprintGroup, Mounted
 from sanicish.compression.exchange import Compression
 from sanicish.config import Config
-from sanicish.context import finding_request
+from sanicish.context import current_id, finding_request
 from sanicish.debug.teaching import Teacher
 from sanicish.definitions import Definition, ListenerDef, MiddlewareDef, RouteDef, SignalDef, StaticDef
 from sanicish.exceptions import SanicException
@@ -27,7 +27,7 @@ from sanicish.lifecycle import Lifecycle
 from sanicish.log import error_logger, logger
 from sanicish.open_streams import OpenStream, open_streams
 from sanicish.registry import Registry
-from sanicish.request import Request, current_id
+from sanicish.request import Request
 from sanicish.router import Route, Router
 from sanicish.server import AsyncioServer, HttpProtocol
 from sanicish.server.running import Serving, directories, listening, worker_count

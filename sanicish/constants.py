@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 
-__all__ = ["BODILESS", "HTTP_METHODS", "STATUS_CODES", "has_message_body", "reason"]
+__all__ = ["BODILESS", "HTTP_METHODS", "STATUS_CODES", "has_message_body", "is_interim", "reason"]
 
 HTTP_METHODS = ("GET", "POST", "PUT", "HEAD", "OPTIONS", "PATCH", "DELETE")
 
@@ -23,6 +23,11 @@ def reason(status: int) -> str:
 
 
 BODILESS = frozenset({204, 205, 304})  # statuses of responses without content (RFC 9110 6.4.1, 15.3.6)
+
+
+def is_interim(status: object) -> bool:
+    """Whether it is the status of an interim response (RFC 9110 15.2); 101 is not, for it changes the protocol."""
+    return isinstance(status, int) and 100 <= status <= 199 and status != 101
 
 
 def has_message_body(status: int) -> bool:

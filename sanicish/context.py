@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from sanicish.forms import FirstValues
 
-__all__ = ["CurrentRequest", "current_request", "finding_request", "stream_with_context"]
+__all__ = ["CurrentRequest", "current_id", "current_request", "finding_request", "stream_with_context"]
 
 T = TypeVar("T")
 
@@ -80,6 +80,12 @@ def _found() -> Any:
     if request is None:
         raise RuntimeError("there is no request here")
     return request
+
+
+def current_id() -> str | None:
+    """The id of the current request, ``None`` where there is none."""
+    request = current_request.get(None)
+    return None if request is None else str(request.id)
 
 
 def stream_with_context(source: Any) -> Any:

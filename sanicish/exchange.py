@@ -275,6 +275,13 @@ class Exchange(ABC):
         """Whether the answer that was started has no body whatever is written (HEAD, 204, 304)."""
 
     @abstractmethod
+    def inform(self, status: int, headers: Headers | None = None) -> bool:
+        """Send an interim response now (RFC 9110 15.2); False if this client is not known to understand it.
+
+        Raises ``StreamClosed`` once the response has started, ``ResponseError`` for a status that is not interim.
+        """
+
+    @abstractmethod
     def start(self, status: int, headers: Headers | None, content_type: str | None, chunked: bool | None) -> None:
         """Choose the framing and hold the head until there is something to send with it.
 
@@ -355,6 +362,10 @@ class WrappedExchange(Exchange):
     def bodiless(self) -> bool:
         """Whether the answer that was started has no body whatever is written (HEAD, 204, 304)."""
         return self.inner.bodiless
+
+    def inform(self, status: int, headers: Headers | None = None) -> bool:
+        """Send an interim response now; False if this client is not known to understand it."""
+        return self.inner.inform(status, headers)
 
     def start(self, status: int, headers: Headers | None, content_type: str | None, chunked: bool | None) -> None:
         """Choose the framing and hold the head until there is something to send with it."""

@@ -431,6 +431,13 @@ class Request:
 
     # What may happen meanwhile
 
+    async def inform(self, status: int, headers: Mapping[str, Any]) -> bool:
+        """Send an interim response now, such as 103 Early Hints (RFC 8297); False if this client does not get it.
+
+        Raises ``StreamClosed`` once the response has started, ``ResponseError`` for a status that is not interim.
+        """
+        return self._exchange.inform(status, Headers(headers))
+
     @property
     def is_disconnected(self) -> bool:
         """Whether the client has left."""
@@ -457,12 +464,6 @@ class Request:
     def cancel_reason(self) -> str | None:
         """Why the handler was cancelled: ``disconnect``, ``timeout``, ``shutdown`` or ``abort``; else ``None``."""
         return self._exchange.cancel_reason
-
-
-def current_id() -> str | None:
-    """The id of the request that is being answered, ``None`` where none is."""
-    request = current_request.get(None)
-    return None if request is None else str(request.id)
 
 
 _UNREAD: Any = object()

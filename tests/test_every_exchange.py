@@ -14,6 +14,7 @@ from sanicish.exceptions import (
     ClientDisconnected,
     ContentLengthMismatch,
     ResponseCut,
+    ResponseError,
     StreamClosed,
 )
 from sanicish.exchange import Outcome, WrappedExchange
@@ -402,6 +403,37 @@ async def test_a_field_cannot_break_the_line(wires):
 
     got = await wires.ask(handler)
     assert "x-b" not in got.headers
+
+
+# Interim responses
+
+
+@pytest.mark.parametrize("status", [101, 200, 404])
+async def test_a_status_that_is_not_interim_is_refused(wires, status):
+    async def handler(exchange):
+        with pytest.raises(ResponseError):
+            exchange.inform(status)
+        exchange.send_whole(200, None, TEXT, b"hello")
+
+    assert (await wires.ask(handler)).body == b"hello"
+
+
+async def test_a_client_that_did_not_ask_gets_no_interim_response(wires):
+    async def handler(exchange):
+        assert not exchange.inform(103, Headers({"Link": "</a>; rel=preload"}))
+        exchange.send_whole(200, None, TEXT, b"hello")
+
+    assert (await wires.ask(handler)).body == b"hello"
+
+
+async def test_after_the_head_there_is_no_interim_response(wires):
+    async def handler(exchange):
+        exchange.start(200, None, TEXT, None)
+        with pytest.raises(StreamClosed):
+            exchange.inform(103, Headers({"Link": "</a>; rel=preload"}))
+        await exchange.finish()
+
+    assert (await wires.ask(handler)).whole
 
 
 # Ends

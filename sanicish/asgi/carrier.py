@@ -72,6 +72,7 @@ class Carrier:
             self._news.set,
             config["RESPONSE_BUFFER_SIZE"],
             config["RESPONSE_BUFFER_LIMIT"],
+            "http.response.early_hint" in (scope.get("extensions") or {}),
         )
 
     async def run(self) -> None:

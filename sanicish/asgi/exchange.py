@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any
 
-from sanicish.constants import has_message_body
+from sanicish.constants import has_message_body, is_interim
 from sanicish.exceptions import ContentLengthMismatch, ResponseError, StreamClosed, WriteBufferFull
 from sanicish.exchange import ConnInfo, Exchange, Notice, Outcome, RequestHead
 from sanicish.flow import READY, STOP, FlowControl
@@ -35,6 +35,8 @@ class AsgiExchange(Exchange):
         "_ending",
         "_flow",
         "_high",
+        "_hints",
+        "_informs",
         "_left",
         "_limit",
         "_message",
@@ -54,6 +56,7 @@ class AsgiExchange(Exchange):
         wake: Callable[[], None],
         high: int,
         limit: int,
+        hints: bool = False,
     ) -> None:
         super().__init__(head, body, conn)
         self._flow = flow
@@ -68,6 +71,8 @@ class AsgiExchange(Exchange):
         self._pending = 0  # bytes in them
         self._push = False  # the head shall leave, if alone
         self._ending = False  # the end is to be told
+        self._informs = hints  # the server takes early hints
+        self._hints: list[Message] = []
 
     def has(self, notice: Notice) -> bool:
         return notice == "disconnect" and (self._flow.lost or super().has(notice))
@@ -85,6 +90,19 @@ class AsgiExchange(Exchange):
         return self._bodiless
 
     # The head
+
+    def inform(self, status: int, headers: Headers | None = None) -> bool:
+        """Early hints where the server has the extension for them; it sends 100 by itself, and has no other."""
+        if self.started:
+            raise StreamClosed("an interim response was sent after the response had started")
+        if not is_interim(status):
+            raise ResponseError(f"not the status of an interim response: {status!r}")
+        links = [value.encode("latin-1") for value in headers.getall("link", ())] if headers else []
+        if status != 103 or not links or not self._informs or self._flow.lost:
+            return False
+        self._hints.append({"type": "http.response.early_hint", "links": links})
+        self._wake()
+        return True
 
     def start(self, status: int, headers: Headers | None, content_type: str | None, chunked: bool | None) -> None:
         if self.started:
@@ -211,11 +229,13 @@ class AsgiExchange(Exchange):
     def take(self) -> list[Message]:
         """The messages to send now; the head only with something behind it, for until then it is nobody's."""
         ending, pieces = self._ending, self._pieces
-        messages: list[Message] = []
+        started = False
+        messages, self._hints = self._hints, []
         if self._message is not None and (pieces or ending or self._push):
             messages.append(self._message)
             self._message = None
-        if messages or pieces or ending:
+            started = True
+        if started or pieces or ending:
             body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
             messages.append({"type": "http.response.body", "body": body, "more_body": not ending})
             self._pieces = []

@@ -250,6 +250,11 @@ class Cycle:
             if more:
                 await self._drop()
             return
+        if kind == "http.response.early_hint" and self._start is None and self._response is None:
+            self._request._exchange.inform(
+                103, Headers([("Link", link.decode("latin-1")) for link in message["links"]])
+            )
+            return
         if self._complete:
             raise RuntimeError(f"{kind} was sent after the response was complete")
         if kind == "http.response.start":

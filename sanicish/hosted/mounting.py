@@ -128,5 +128,5 @@ def _scope(request: Request, state: dict[str, Any]) -> Scope:
         else None,
         "server": (info.server, info.server_port or None),
         "state": state.copy(),
-        "extensions": {"http.response.pathsend": {}},
+        "extensions": {"http.response.early_hint": {}, "http.response.pathsend": {}},
     }

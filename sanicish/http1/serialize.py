@@ -4,11 +4,11 @@ from collections.abc import Callable
 from email.utils import formatdate
 from time import time
 
-from sanicish.constants import STATUS_CODES
+from sanicish.constants import STATUS_CODES, is_interim, reason
 from sanicish.exceptions import ResponseError
 from sanicish.headers import Headers
 
-__all__ = ["DateField", "serialize_answer", "serialize_fields", "serialize_head", "status_line"]
+__all__ = ["DateField", "serialize_answer", "serialize_fields", "serialize_head", "serialize_interim", "status_line"]
 
 # Final ones only: a 1xx announces another answer, and would leave the client waiting for it (RFC 9110 15.2).
 _STATUS_LINES = {
@@ -82,6 +82,17 @@ def serialize_head(
         framing_field,
         date_line,
         connection_line,
+    )
+
+
+def serialize_interim(status: int, headers: Headers | None) -> bytes:
+    """An interim response; raises ``ResponseError`` for a status that is not one."""
+    if not is_interim(status):
+        raise ResponseError(f"not the status of an interim response: {status!r}")
+    return b"HTTP/1.1 %d %b\r\n%b\r\n" % (
+        status,
+        reason(status).encode(),
+        serialize_fields(headers) if headers else b"",
     )
 
 

@@ -630,3 +630,51 @@ async def test_an_answer_that_nobody_made_comes_out(app):
     with pytest.raises(ResponseError):
         await answer_asgi(app, scope_of(), server.receive, server.send)
     assert server.sent == []
+
+
+HINTS = {"extensions": {"http.response.early_hint": {}}}
+
+
+@pytest.mark.parametrize(("scope", "sent"), [(HINTS, True), ({}, False)])
+async def test_hints_are_sent_where_the_server_takes_them(app, scope, sent):
+    told = []
+
+    @app.get("/")
+    async def handler(request):
+        told.append(await request.inform(103, {"Link": "</style.css>; rel=preload"}))
+        return text("hello")
+
+    server = await call(app, scope_of(**scope))
+    hint = {"type": "http.response.early_hint", "links": [b"</style.css>; rel=preload"]}
+    assert told == [sent]
+    assert [message for message in server.sent if message["type"] == hint["type"]] == [hint] * sent
+    assert server.sent[sent]["type"] == "http.response.start"
+    assert server.sent[-1]["body"] == b"hello"
+
+
+async def test_hints_leave_before_there_is_a_response(app):
+    @app.get("/")
+    async def handler(request):
+        await request.inform(103, {"Link": "</style.css>; rel=preload"})
+        await request.disconnected()
+
+    server = AsgiServer()
+    task = asyncio.create_task(app(scope_of(**HINTS), server.receive, server.send))
+    await server.until(1)
+    assert server.sent[0]["type"] == "http.response.early_hint"
+    server.leave()
+    await task
+
+
+@pytest.mark.parametrize("status", [100, 102])
+async def test_other_interim_responses_are_the_servers(app, status):
+    told = []
+
+    @app.get("/")
+    async def handler(request):
+        told.append(await request.inform(status, {}))
+        return text("hello")
+
+    server = await call(app, scope_of(**HINTS))
+    assert told == [False]
+    assert server.sent[0]["type"] == "http.response.start"

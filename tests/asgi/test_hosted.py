@@ -291,7 +291,7 @@ async def test_the_scope_tells_all_there_is(app, serve):
         "headers": [(b"x-a", b"1"), (b"host", b"a"), (b"connection", b"close")],
         "server": (host, port),
         "state": {},
-        "extensions": {"http.response.pathsend": {}},
+        "extensions": {"http.response.early_hint": {}, "http.response.pathsend": {}},
     }
 
 
@@ -888,3 +888,28 @@ def plain(scope, receive, send): ...
 )
 def test_what_looks_like_an_application(found, answer):
     assert is_asgi(found) is answer
+
+
+async def test_early_hints_are_sent_to_browsers(app, serve):
+    @only_http
+    async def application(scope, receive, send):
+        assert "http.response.early_hint" in scope["extensions"]
+        await send({"type": "http.response.early_hint", "links": [b"</a.css>; rel=preload", b"</b.js>; rel=preload"]})
+        await answering(send)
+
+    app.mount("/", application)
+    address = await serve(app)
+    answer = await talk(address, b"GET / HTTP/1.1\r\nSec-Fetch-Mode: navigate\r\n" + CLOSE)
+    hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nLink: </b.js>; rel=preload\r\n\r\n"
+    assert answer.startswith(hints + b"HTTP/1.1 200 OK\r\n")
+    assert (await talk(address, b"GET / HTTP/1.1\r\n" + CLOSE)).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+async def test_early_hints_after_the_start_are_out_of_place(app, serve, caplog):
+    @only_http
+    async def application(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.early_hint", "links": []})
+
+    app.mount("/", application)
+    assert (await talk(await serve(app), b"GET / HTTP/1.1\r\n" + CLOSE)).startswith(b"HTTP/1.1 500 ")
