@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, Protocol
 
 from sanicish.flow import READY
+from sanicish.interruption import is_cancellation
 from sanicish.pulling import Pull, close_sync
 from sanicish.response import encode
 
@@ -71,8 +72,15 @@ class Body:
         try:
             async for item in iterator:
                 done = add(encode(item))
-                if done is not READY:
-                    await done
+                while done is not READY:
+                    try:
+                        await done
+                    except asyncio.CancelledError as error:
+                        done = add(encode(await _cancelled(iterator, error)))
+                    else:
+                        break
+        except StopAsyncIteration:  # it ended as it was cancelled
+            pass
         finally:
             await _close_async(iterator)
 
@@ -104,6 +112,25 @@ class Body:
             await _close_async(self._source)
         elif hasattr(self._source, "__next__"):
             close_sync(self._source)
+
+
+async def _cancelled(iterator: Any, error: asyncio.CancelledError) -> Any:
+    """Raise a cancellation where the generator waits, in its yield: its ``asyncio.timeout()`` or task group may be the cause.
+
+    Gives what it yields next, if it has dealt with that; raises what it raises, and ``StopAsyncIteration`` at its end.
+    """
+    throw = getattr(iterator, "athrow", None)
+    if throw is None:
+        raise error
+    try:
+        item = await throw(error)
+    except StopAsyncIteration:
+        if is_cancellation(error):
+            raise error from None
+        raise
+    if is_cancellation(error):  # somebody else wants all of this to end
+        raise error
+    return item
 
 
 async def _close_async(iterator: Any) -> None:

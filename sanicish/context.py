@@ -152,6 +152,12 @@ class _AsyncPinned:
     async def __anext__(self) -> Any:
         return await self._seeing(self._iterator.__anext__)
 
+    async def athrow(self, error: BaseException) -> Any:
+        throw = getattr(self._iterator, "athrow", None)
+        if throw is None:
+            raise error
+        return await self._seeing(lambda: throw(error))
+
     async def aclose(self) -> None:
         close = getattr(self._iterator, "aclose", None)
         if close is not None:
