@@ -153,10 +153,10 @@ class Serving:
         patience = inf if grace is None else grace + config["STREAM_CLEANUP_TIMEOUT"] + (config["DRAIN_DELAY"] or 0) + 5
         # Who edits may also debug, and stops a worker on purpose.
         timeout = None if hurried or app.debug else config["WORKER_TIMEOUT"]
-        limits = Limits(patience, config["START_TIMEOUT"], timeout or None)
+        limits = Limits(patience, config["START_TIMEOUT"], timeout or None, config["DRAIN_DELAY"] or 0.0)
         try:
             app.run_in_main_process("main_process_start")
-            code = supervise(found.sockets, count, launch, limits, serving, hurried=hurried)
+            code = supervise(found, count, launch, limits, serving, hurried=hurried)
         finally:
             self._supervising = False
             self._forget()

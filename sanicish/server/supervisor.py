@@ -15,26 +15,56 @@ from typing import NamedTuple
 from sanicish.log import error_logger, logger
 from sanicish.server import link
 from sanicish.server.launch import Launch
+from sanicish.server.sockets import Listening
 from sanicish.server.workers import Crew, Worker
 
 __all__ = ["Limits", "supervise"]
 
 _LONGEST_WAIT = 3600.0  # seconds; more than a month would be too much for the system
+_AHEAD = 0.1  # seconds before the workers accept no more; a client that is turned away tries again, and is refused then
 _OWN_END = 2.0  # seconds for a worker to notice by itself that it hangs, and to leave its stacks
 
 
 class Limits(NamedTuple):
-    """Seconds that a worker may take to leave, to become ready, and between two signs of life; ``None`` is no limit."""
+    """Seconds that a worker may take to leave, to become ready, and between two signs of life; ``None`` is no limit.
+
+    ``drain`` is how long it goes on to accept connections when it is stopped by SIGTERM.
+    """
 
     leave: float
     start: float | None = None
     timeout: float | None = None
+    drain: float = 0.0
 
 
 class _Process(NamedTuple):
     process: subprocess.Popen[bytes]
     line: socket.socket
     stacks: int | None  # a file for those of a worker that hangs or crashes
+
+
+class _Doors:
+    """The sockets that are listened on, closed when the workers are about to accept no more.
+
+    They stay open for as long as one process has them; a connection that is made then would wait for nobody.
+    """
+
+    def __init__(self, listening: Listening, drain: float) -> None:
+        self._listening = listening
+        self._drain = drain
+        self.due: float | None = None  # when new connections are turned away
+
+    def stop(self, now: float, *, drain: bool) -> None:
+        """The workers are about to be stopped, ``drain`` says whether they accept for a while."""
+        self.due = now + max(0.0, self._drain - _AHEAD) if drain else now
+        self.tick(now)
+
+    def tick(self, now: float) -> None:
+        """Turn new connections away if it is time; those that were made are accepted by the workers."""
+        if self.due is not None and now >= self.due:
+            self.due = None
+            self._listening.turn_away()
+            self._listening.close()
 
 
 class _Processes:
@@ -159,7 +189,7 @@ def _signal_at_end(line: socket.socket) -> None:
 
 
 def supervise(
-    listeners: Iterable[socket.socket],
+    listening: Listening,
     size: int,
     launch: Launch,
     limits: Limits,
@@ -174,38 +204,41 @@ def supervise(
     """
     with selectors.DefaultSelector() as selector, _signals() as woken:
         selector.register(woken, selectors.EVENT_READ, None)
-        processes = _Processes(listeners, launch, limits, selector, hurried)
+        processes = _Processes(listening.sockets, launch, limits, selector, hurried)
+        doors = _Doors(listening, limits.drain)
         silence = limits.timeout and limits.timeout + _OWN_END
         crew = Crew(size, processes.start, processes.leave, processes.kill, limits.leave, limits.start, silence)
         crew.begin(time.monotonic())
         told = False
         while not crew.done:
-            due = crew.due()
+            due = min((one for one in (crew.due(), doors.due) if one is not None), default=None)
             events = selector.select(None if due is None else min(max(0.0, due - time.monotonic()), _LONGEST_WAIT))
             for key, _ in events:
                 if key.data is None:
-                    _take_signals(crew, processes, woken.recv(100))
+                    _take_signals(crew, processes, doors, woken.recv(100))
                 else:
-                    _listen_to(crew, processes, key.data)
+                    _listen_to(crew, processes, doors, key.data)
             crew.tick(time.monotonic())
+            doors.tick(time.monotonic())
             if crew.serving and not told:
                 told = True
                 on_serving()
     return 1 if crew.failed else 0
 
 
-def _take_signals(crew: Crew, processes: _Processes, numbers: bytes) -> None:
+def _take_signals(crew: Crew, processes: _Processes, doors: _Doors, numbers: bytes) -> None:
     for number in numbers:
         if number == signal.SIGHUP:
             logger.info("renewing the workers, one by one")
             crew.renew(time.monotonic())
         elif number in (signal.SIGINT, signal.SIGTERM):
-            drain = number == signal.SIGTERM
+            drain = number == signal.SIGTERM and not crew.stopping
+            doors.stop(time.monotonic(), drain=drain)
             processes.farewell = link.FORCE if crew.stopping else link.DRAIN if drain else link.LEAVE
             crew.stop(time.monotonic())
 
 
-def _listen_to(crew: Crew, processes: _Processes, worker: Worker) -> None:
+def _listen_to(crew: Crew, processes: _Processes, doors: _Doors, worker: Worker) -> None:
     words = processes.read(worker)
     now = time.monotonic()
     crew.heard(worker, now)
@@ -219,6 +252,7 @@ def _listen_to(crew: Crew, processes: _Processes, worker: Worker) -> None:
     if link.SPENT in words:
         crew.spent(worker, now)
     if link.STOP in words and not crew.stopping:
+        doors.stop(now, drain=False)
         processes.farewell = link.LEAVE
         crew.stop(now)
     if not words:

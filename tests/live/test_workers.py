@@ -167,3 +167,48 @@ def test_one_that_hangs_while_it_starts_is_killed_and_the_old_ones_stay(crew, tm
     (tmp_path / "crew.py").write_text(program)
     crew.send_signal(signal.SIGHUP)
     assert not workers(crew.url, 2, before) & before
+
+
+class Sequence:
+    """Clients that connect one after the other while a server stops; how long each waited for what became of it."""
+
+    def __init__(self, url):
+        self.address = (url.rpartition("/")[2].split(":")[0], int(url.rpartition(":")[2]))
+        self.answered, self.refused, self.lost, self.waited = 0, 0, [], 0.0
+
+    def ask(self):
+        began = time.monotonic()
+        try:
+            sock = socket.create_connection(self.address, timeout=5)
+        except OSError:  # nobody is there any more, as a proxy can see before it has sent anything
+            self.refused += 1
+            return
+        with sock:
+            try:
+                sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                data = b""
+                while piece := sock.recv(65_536):
+                    data += piece
+                self.answered += data.startswith(b"HTTP/1.1 200 ")
+            except OSError as error:
+                self.lost.append(repr(error))
+        self.waited = max(self.waited, time.monotonic() - began)
+
+
+@pytest.mark.parametrize("options", [(), ("--drain-delay", "0.5")])
+def test_a_stop_leaves_no_connection_that_was_made_without_an_answer(crew):
+    """One endless response keeps a worker for its grace; nobody may wait for it to end."""
+    with urllib.request.urlopen(f"{crew.url}/endless", timeout=20) as open_stream:
+        assert open_stream.read(1) == b"x"
+        clients = Sequence(crew.url)
+        clients.ask()
+        crew.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + 20
+        while not clients.refused:
+            assert time.monotonic() < deadline
+            clients.ask()
+        assert crew.poll() is None, "it has ended already"
+    crew.wait(30)
+    assert clients.lost == []
+    assert clients.answered >= 1
+    assert clients.waited < 4
