@@ -15,6 +15,12 @@ _UNESCAPED = re.compile(rb"(?<!\\)((?:\\\\)*)\\\.")
 _LINE_END = re.compile(rb"\r?\n?")
 
 
+def _ends_line(data: bytes, end: int) -> bool:
+    """Whether the byte before ``end`` is a line break, and not one that a backslash makes part of a value."""
+    before = data[: end - 1]
+    return data[end - 1] in b"\n\r" and not (len(before) - len(before.rstrip(b"\\"))) & 1
+
+
 class CsvEndMarks:
     """Quotes each line of CSV that is an end mark, so that every version takes it for the data that it is."""
 
@@ -71,7 +77,7 @@ class TextEndMarks:
         elif b"\\." in data and (found := _UNESCAPED.search(data)):
             start = found.start()
             self._lines += data.count(b"\n", 0, start)
-            if found[1] or not (data[start - 1] in b"\n\r" if start else self._at_line_start):
+            if found[1] or not (_ends_line(data, start) if start else self._at_line_start):
                 raise BadRequest(f"the end mark \\. does not stand alone (line {self._lines})")
             self._behind = b""
             self._look_behind(data[found.end() :])
@@ -79,7 +85,7 @@ class TextEndMarks:
             self._lines += data.count(b"\n")
             backslashes = len(data) - len(data.rstrip(b"\\")) if data.endswith(b"\\") else 0
             if backslashes < len(data):
-                self._at_line_start = data[-1 - backslashes] in b"\n\r"
+                self._at_line_start = _ends_line(data, len(data) - backslashes)
             self._at_line_start = self._at_line_start and backslashes < 2
             self._escaped = bool(backslashes & 1)
         return piece

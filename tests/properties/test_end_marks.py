@@ -2,7 +2,7 @@
 
 import itertools
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sanicish.exceptions import BadRequest
@@ -78,6 +78,8 @@ def expected(body):
     return None
 
 
+@example(b"\\\r\\.", [])
+@example(b"\\\n\\.\n", [1, 2])
 @given(bodies, splits)
 def test_text_is_refused_where_a_reader_would_stop_early(body, places):
     assert refused(pieces(body, places)) == (expected(body) or body)
