@@ -117,6 +117,18 @@ _WHOLE = (
     "REQUEST_MAX_HEADERS",
     "REQUEST_MAX_TARGET_SIZE",
 )  # and never without a limit
+_NEEDED = frozenset(
+    {
+        "DRAIN_LIMIT",
+        "FAIRNESS_SLICE",
+        "REQUEST_BUFFER_SIZE",
+        "REQUEST_MAX_FORM_HEADER",
+        "REQUEST_MAX_FORM_PARTS",
+        "RESPONSE_BUFFER_LIMIT",
+        "RESPONSE_BUFFER_SIZE",
+        "STREAM_CLEANUP_TIMEOUT",
+    }
+)  # numbers that may be large, and never None
 _NAMES = ("REQUEST_ID_HEADER", "REAL_IP_HEADER", "FORWARDED_FOR_HEADER")
 CHOICES = {
     "JSON_NAN": ("error", "null"),
@@ -319,8 +331,11 @@ class Config(dict[str, Any]):
         """Raise ``InvalidSetting`` for a value that no server can work with; a server asks before it starts."""
         for name in sorted(_NUMBERS):
             value = self.get(name)
-            if value is not None and not (_is_number(value) and value >= 0):
-                raise InvalidSetting(f"the setting {name} is a number from 0 on or none, not {value!r}")
+            if value is None and name not in _NEEDED:
+                continue
+            if value is None or not (_is_number(value) and value >= 0):
+                none = "" if name in _NEEDED else " or none"
+                raise InvalidSetting(f"the setting {name} is a number from 0 on{none}, not {value!r}")
         for name in _WHOLE:
             if not isinstance(self.get(name), int):
                 raise InvalidSetting(f"the setting {name} is a whole number, not {self.get(name)!r}")

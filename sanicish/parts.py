@@ -1,6 +1,5 @@
 """The parts of a multipart body while it is still coming, each a stream of its own (RFC 7578, RFC 2046 5.1)."""
 
-import json
 import os
 import re
 from collections import deque
@@ -11,7 +10,7 @@ from urllib.parse import unquote
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
 from sanicish.exceptions import BadRequest, PayloadTooLarge, SanicException, StreamError
-from sanicish.reading import Reader, Saved, Writer, pipe, read_json_lines, read_lines, read_text, save
+from sanicish.reading import Reader, Saved, Writer, json_loads, pipe, read_json_lines, read_lines, read_text, save
 
 __all__ = ["Part", "check_segment", "names_of", "read_parts", "refusal"]
 
@@ -193,7 +192,7 @@ class Part:
         """Lines without their ends; see ``RequestStream.lines``."""
         return read_lines(self, encoding, limit)
 
-    def json_lines(self, limit: int = 1_048_576, loads: Callable[[str], Any] = json.loads) -> AsyncIterator[Any]:
+    def json_lines(self, limit: int = 1_048_576, loads: Callable[[str], Any] = json_loads) -> AsyncIterator[Any]:
         """The value of each line; see ``RequestStream.json_lines``."""
         return read_json_lines(self, limit, loads)
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 
 from sanicish.exceptions import BadRequest
 
-__all__ = ["Reader", "Saved", "Writer", "pipe", "read_json_lines", "read_lines", "read_text", "save"]
+__all__ = ["Reader", "Saved", "Writer", "json_loads", "pipe", "read_json_lines", "read_lines", "read_text", "save"]
 
 _BLOCK = 262_144  # bytes gathered before a thread is asked to write them
 
@@ -57,8 +57,20 @@ def read_lines(reader: Reader, encoding: str = "utf-8", limit: int = 65_536) -> 
     return _Lines(reader, encoding, limit)
 
 
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
+
+
+def json_loads(data: bytes | str) -> Any:
+    """JSON as RFC 8259 has it; raises ``ValueError`` for NaN and infinities too, which Python's ``loads`` takes."""
+    return _DECODER.decode(data if isinstance(data, str) else data.decode(json.detect_encoding(data)))
+
+
 def read_json_lines(
-    reader: Reader, limit: int = 1_048_576, loads: Callable[[str], Any] = json.loads
+    reader: Reader, limit: int = 1_048_576, loads: Callable[[str], Any] = json_loads
 ) -> AsyncIterator[Any]:
     """The value of each line that is not empty; ``BadRequest`` names the line that is not JSON."""
     return _Values(_Lines(reader, "utf-8", limit), loads)

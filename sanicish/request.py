@@ -1,6 +1,5 @@
 """What a handler reads: one request, its parts made on first look."""
 
-import json as json_module
 import uuid
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
@@ -15,6 +14,7 @@ from sanicish.exchange import ConnInfo, Exchange
 from sanicish.forms import File, RequestParameters, check_parsed, parse_form, parse_query
 from sanicish.forwarded import parse_forwarded
 from sanicish.headers import Headers
+from sanicish.reading import json_loads
 from sanicish.response import DEFAULT_STREAM_TYPE, HTTPResponse, StreamingHTTPResponse
 from sanicish.router import Route
 from sanicish.streaming import as_stream
@@ -251,7 +251,7 @@ class Request:
 
     @property
     def _loads(self) -> Callable[[bytes], Any]:
-        return getattr(self.app, "loads", None) or json_module.loads
+        return getattr(self.app, "loads", None) or json_loads
 
     @property
     def form(self) -> RequestParameters[str]:

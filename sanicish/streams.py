@@ -8,7 +8,6 @@ after all that came was delivered; one that is too large raises at once.
 """
 
 import asyncio
-import json
 import os
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -18,7 +17,7 @@ from sanicish.exceptions import BadRequest, PayloadTooLarge, StreamBusy
 from sanicish.flow import wake_at_once
 from sanicish.headers import Headers
 from sanicish.parts import Part, read_parts
-from sanicish.reading import Saved, Writer, pipe, read_json_lines, read_lines, read_text, save
+from sanicish.reading import Saved, Writer, json_loads, pipe, read_json_lines, read_lines, read_text, save
 
 __all__ = ["EMPTY", "RequestStream", "StreamBuffer"]
 
@@ -374,7 +373,7 @@ class RequestStream:
         """Lines without their ends; raises ``PayloadTooLarge`` for one of more than ``limit`` bytes."""
         return read_lines(self, encoding, limit)
 
-    def json_lines(self, limit: int = 1_048_576, loads: Callable[[str], Any] = json.loads) -> AsyncIterator[Any]:
+    def json_lines(self, limit: int = 1_048_576, loads: Callable[[str], Any] = json_loads) -> AsyncIterator[Any]:
         """The values of lines of JSON (NDJSON); raises ``BadRequest`` that names the line which is none."""
         return read_json_lines(self, limit, loads)
 

@@ -357,6 +357,10 @@ def test_without_keep_alive_no_connection_is_kept():
         ("TRUSTED_PROXIES", ["10.0.0.0/99"], "list of addresses and networks, unix, or *, not '10.0.0.0/99'"),
         ("TRUSTED_PROXIES", 10, "list of addresses and networks, unix, or *, not 10"),
         ("FORWARDED_FIELDS", "proto, for", "list of proto, host, port and path, or empty, not 'for'"),
+        ("FAIRNESS_SLICE", None, "FAIRNESS_SLICE is a number from 0 on, not None"),
+        ("REQUEST_BUFFER_SIZE", None, "REQUEST_BUFFER_SIZE is a number from 0 on, not None"),
+        ("RESPONSE_BUFFER_LIMIT", None, "RESPONSE_BUFFER_LIMIT is a number from 0 on, not None"),
+        ("STREAM_CLEANUP_TIMEOUT", None, "STREAM_CLEANUP_TIMEOUT is a number from 0 on, not None"),
         ("LOG_LEVEL", "loud", "LOG_LEVEL is one of debug, info, warning, error, critical, not 'loud'"),
     ],
 )

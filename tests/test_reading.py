@@ -121,6 +121,11 @@ async def test_a_line_that_is_not_json_is_named():
         await anext(values)
 
 
+async def test_a_line_with_a_number_that_json_does_not_have_is_named():
+    with pytest.raises(BadRequest, match="line 1 of the body is not JSON"):
+        await anext(body(b"[NaN]\n").json_lines())
+
+
 async def test_loads_may_be_your_own():
     assert await collect(body(b"1.5\n").json_lines(loads=str)) == ["1.5"]
 

@@ -407,6 +407,18 @@ async def test_broken_json_is_answered_with_400(app, serve):
     assert (status, b"json" in body) == (400, True)
 
 
+@pytest.mark.parametrize("body", [b"NaN", b"[Infinity]", b'{"a":-Infinity}'])
+async def test_numbers_that_json_does_not_have_are_answered_with_400(app, serve, body):
+    app.add_route(lambda request: json(request.json), "/", methods=["POST"])
+    assert (await post(await serve(app), body))[0] == 400
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+async def test_json_is_read_in_every_unicode_encoding(app, serve, encoding):
+    app.add_route(lambda request: json(request.json), "/", methods=["POST"])
+    assert await post(await serve(app), '["\u00fc"]'.encode(encoding)) == (200, b'["\\u00fc"]')
+
+
 async def test_a_body_above_the_limit_is_413(app, serve):
     app.config.REQUEST_MAX_SIZE = 5
     app.add_route(lambda request: text(request.body), "/", methods=["POST"])
