@@ -111,7 +111,7 @@ test-eager: ## run the fast tests with asyncio.eager_task_factory, on Python 3.1
 
 check: lint types test ## what to run before a commit
 
-lint: $(VENV)/.dev ## style, and the floors of the house
+lint: $(VENV)/.dev ## style, and the contracts of imports
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports --config setup.cfg

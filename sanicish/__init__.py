@@ -5,7 +5,6 @@ from typing import cast
 
 from sanicish.app import Sanic
 from sanicish.blueprints import Blueprint
-from sanicish.bodies import buffered
 from sanicish.channel import Channel
 from sanicish.context import CurrentRequest, stream_with_context
 from sanicish.events import Event, sse
@@ -23,7 +22,8 @@ from sanicish.response import (
     stream,
     text,
 )
-from sanicish.returned import Response, make_response
+from sanicish.response.conversion import Response, make_response
+from sanicish.response.iterables import buffered
 from sanicish.rows import csv, json_array, ndjson
 from sanicish.templates import stream_template, stream_template_string
 

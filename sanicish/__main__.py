@@ -2,7 +2,7 @@
 
 import sys
 
-from sanicish.cli import main
+from sanicish.command.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

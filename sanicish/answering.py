@@ -25,11 +25,11 @@ from sanicish.interruption import is_cancellation, is_interruption
 from sanicish.log import error_logger, logger
 from sanicish.request import Request
 from sanicish.response import BaseHTTPResponse, HTTPResponse, StreamingHTTPResponse
-from sanicish.returned import InvalidReturn, as_response
+from sanicish.response.conversion import InvalidReturn, as_response
 from sanicish.router import Route, Router
 from sanicish.signals import Signals
-from sanicish.streams import EMPTY
-from sanicish.threads import threads
+from sanicish.streams.incoming import EMPTY
+from sanicish.streams.threads import threads
 
 __all__ = ["Application", "answer", "name", "pass_response", "prepare"]
 

@@ -18,15 +18,15 @@ from sanicish.compression.exchange import Compression
 from sanicish.config import Config
 from sanicish.context import current_id, finding_request
 from sanicish.debug.teaching import Teacher
-from sanicish.definitions import Definition, ListenerDef, MiddlewareDef, RouteDef, SignalDef, StaticDef
 from sanicish.exceptions import SanicException
 from sanicish.exchange import Answer, Exchange
 from sanicish.handlers import ErrorHandler
 from sanicish.hosted import Asgi, mount
-from sanicish.lifecycle import Lifecycle
+from sanicish.live.open_exchanges import OpenStream, open_streams
 from sanicish.log import error_logger, logger
-from sanicish.open_streams import OpenStream, open_streams
-from sanicish.registry import Registry
+from sanicish.registration.definitions import Definition, ListenerDef, MiddlewareDef, RouteDef, SignalDef, StaticDef
+from sanicish.registration.lifecycle import Lifecycle
+from sanicish.registration.registry import Registry
 from sanicish.request import Request
 from sanicish.router import Route, Router
 from sanicish.server import AsyncioServer, HttpProtocol

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from sanicish.definitions import Definition, RouteDef, StaticDef
-from sanicish.registry import Registry
+from sanicish.registration.definitions import Definition, RouteDef, StaticDef
+from sanicish.registration.registry import Registry
 
 __all__ = ["Blueprint", "BlueprintGroup", "Mounted"]
 

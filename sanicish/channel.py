@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
 from sanicish.events import Event, plain_id
-from sanicish.flow import READY
 from sanicish.response import StreamingHTTPResponse
+from sanicish.streams.flow import READY
 
 __all__ = ["Channel"]
 

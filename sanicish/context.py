@@ -10,7 +10,7 @@ from functools import wraps
 from types import ModuleType
 from typing import Any, TypeVar
 
-from sanicish.forms import FirstValues
+from sanicish.http.forms import FirstValues
 
 __all__ = ["CurrentRequest", "current_id", "current_request", "finding_request", "stream_with_context"]
 

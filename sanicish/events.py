@@ -8,11 +8,11 @@ import re
 from collections.abc import Awaitable
 from typing import Any, Protocol, runtime_checkable
 
-from sanicish.bodies import Body
 from sanicish.context import current_request
-from sanicish.formats import app_dumps
 from sanicish.response import StreamingHTTPResponse
-from sanicish.whole import HeaderMap
+from sanicish.response.complete import HeaderMap
+from sanicish.response.formats import app_dumps
+from sanicish.response.iterables import Body
 
 __all__ = ["Ending", "Event", "EventSender", "Source", "encode_event", "plain_id", "sse"]
 

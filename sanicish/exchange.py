@@ -17,11 +17,11 @@ from types import SimpleNamespace
 from typing import Any, Literal
 
 from sanicish.exceptions import ResponseError
-from sanicish.files import read_at
 from sanicish.headers import Headers, Trailers
 from sanicish.interruption import is_of_signal
 from sanicish.log import error_logger
-from sanicish.streams import RequestStream
+from sanicish.streams.files import read_at
+from sanicish.streams.incoming import RequestStream
 
 __all__ = ["Answer", "ConnInfo", "Exchange", "Handler", "Notice", "Outcome", "RequestHead", "WrappedExchange"]
 

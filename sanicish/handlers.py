@@ -6,19 +6,19 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sanicish.compression.accepting import weight_of
 from sanicish.constants import reason
 from sanicish.debug.hints import explain
 from sanicish.debug.masks import Mask
 from sanicish.debug.page import error_page
 from sanicish.exceptions import ContentRangeError, HeaderNotFound, InvalidRangeType, SanicException
-from sanicish.formats import json_of_anything
 from sanicish.headers import Headers
+from sanicish.http.negotiation import weight_of
+from sanicish.http.ranges import position
 from sanicish.interruption import is_interruption
 from sanicish.log import error_logger
-from sanicish.ranges import position
 from sanicish.request import Request
 from sanicish.response import HTTPResponse
+from sanicish.response.formats import json_of_anything
 
 __all__ = ["ContentRangeHandler", "ErrorHandler"]
 

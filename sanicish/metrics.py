@@ -27,7 +27,7 @@ from sanicish.constants import HTTP_METHODS
 from sanicish.context import current_request
 from sanicish.exchange import Exchange
 from sanicish.log import logger
-from sanicish.log_queue import dropped_lines
+from sanicish.log.queue import dropped_lines
 from sanicish.request import Request
 from sanicish.response import HTTPResponse
 from sanicish.server import AsyncioServer

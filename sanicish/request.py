@@ -11,14 +11,14 @@ from sanicish.context import current_request
 from sanicish.cookies import RequestCookies, parse_cookies
 from sanicish.exceptions import InvalidUsage, ServerError
 from sanicish.exchange import ConnInfo, Exchange
-from sanicish.forms import File, RequestParameters, check_parsed, parse_form, parse_query
-from sanicish.forwarded import parse_forwarded
 from sanicish.headers import Headers
-from sanicish.reading import json_loads
+from sanicish.http.forms import File, RequestParameters, check_parsed, parse_form, parse_query
+from sanicish.http.forwarded import parse_forwarded
 from sanicish.response import DEFAULT_STREAM_TYPE, HTTPResponse, StreamingHTTPResponse
+from sanicish.response.streaming import as_stream
 from sanicish.router import Route
-from sanicish.streaming import as_stream
-from sanicish.streams import RequestStream, StreamBuffer
+from sanicish.streams.incoming import RequestStream, StreamBuffer
+from sanicish.streams.reading import json_loads
 
 __all__ = ["File", "Request", "RequestParameters", "StreamBuffer"]
 

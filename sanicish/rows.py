@@ -8,11 +8,11 @@ import hashlib
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Literal
 
-from sanicish.bodies import Body, Writable
-from sanicish.files import content_disposition
-from sanicish.formats import CsvLines, JsonItems, app_dumps, encode_json, json_dumps
+from sanicish.http.media import content_disposition
 from sanicish.response import StreamingHTTPResponse
-from sanicish.whole import HeaderMap
+from sanicish.response.complete import HeaderMap
+from sanicish.response.formats import CsvLines, JsonItems, app_dumps, encode_json, json_dumps
+from sanicish.response.iterables import Body, Writable
 
 __all__ = ["End", "csv", "json_array", "ndjson", "row_response"]
 

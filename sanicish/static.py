@@ -8,14 +8,15 @@ from typing import Any
 from urllib.parse import unquote
 
 from sanicish.backtracking import warn_of_pattern
-from sanicish.compression.accepting import choose_encoding
-from sanicish.definitions import RouteDef, StaticDef
 from sanicish.exceptions import FileNotFound, Forbidden, URLBuildError
-from sanicish.files import IsDirectory, IsLink, guess_type, open_file
+from sanicish.http.media import guess_type
+from sanicish.http.negotiation import choose_encoding
+from sanicish.registration.definitions import RouteDef, StaticDef
 from sanicish.request import Request
 from sanicish.response import HTTPResponse, StreamingHTTPResponse, redirect
+from sanicish.response.files import OpenFile, file_response
 from sanicish.router import FILE_PARAMETER
-from sanicish.sent_files import OpenFile, file_response
+from sanicish.streams.files import IsDirectory, IsLink, open_file
 
 __all__ = ["StaticFiles", "static_routes"]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sanicish.flags import Parser
+from sanicish.command.flags import Parser
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
 PATH = f"{os.environ['PATH']}:/usr/sbin"

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from examples.demo.app import make_app
-from sanicish.cli import main
+from sanicish.command.cli import main
 from tests.doubles.wire import Wire
 
 ROOT = Path(__file__).parent.parent

@@ -1,4 +1,4 @@
-"""What keeps the house in order, as far as a program can look."""
+"""What keeps the code in order, as far as a program can check it."""
 
 import ast
 import re
@@ -19,7 +19,7 @@ every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.re
 
 
 def rooms():
-    """Every module of the street and every folder."""
+    """Every module of the root and every folder."""
     found = {path.stem for path in ROOT.glob("*.py")} | {path.parent.name for path in ROOT.glob("*/__init__.py")}
     return sorted(found - {"__init__", "__main__"})
 
@@ -72,7 +72,7 @@ def docstrings(module):
 def test_only_the_wire_holds_line_breaks_of_http(path):
     """The test client is the other end of the wire, and writes requests; several ranges are a MIME body, and what TCP
     proxies say comes before HTTP."""
-    if path.parent.name in ("http1", "testing") or path.name in ("ranges.py", "preamble.py"):
+    if path.parent.name in ("http1", "testing") or path.name in ("ranges.py", "proxy_protocol.py"):
         return
     module = tree(path)
     told = set(docstrings(module))
@@ -93,31 +93,35 @@ def test_every_file_says_what_it_is_for(path):
 
 
 def drawn():
-    """The floor of every room, as the table of the map says."""
-    table = MAP.read_text("utf-8").partition("## Rooms and floors")[2].partition("\n## ")[0]
+    """The band of every module and folder, as the table of the architecture says."""
+    table = MAP.read_text("utf-8").partition("## Modules")[2].partition("\n## ")[0]
     rows = [line.split("|") for line in table.splitlines() if re.match(r"\| *[0-9]+ *\|", line)]
     return {name: int(row[1]) for row in rows for name in re.findall(r"`(\w+)/?`", row[2])}
 
 
 def built():
-    """The floor of every room, as the import contract keeps it."""
+    """The band of every module and folder, as the import contract keeps it."""
     contracts = ConfigParser()
     contracts.read(ROOT.parent / "setup.cfg")
-    layers = contracts["importlinter:contract:floors"]["layers"].strip().splitlines()
-    return {room: floor for floor, rooms in enumerate(reversed(layers), 1) for room in rooms.split(" | ")}
+    layers = contracts["importlinter:contract:bands"]["layers"].strip().splitlines()
+    return {room: band for band, rooms in enumerate(reversed(layers), 1) for room in rooms.split(" : ")}
 
 
-def test_every_room_has_a_floor():
+def test_every_module_has_a_band():
     assert set(built()) == set(rooms())
 
 
 @pytest.mark.parametrize("room", rooms())
-def test_every_room_is_on_the_map_on_its_floor(room):
+def test_every_module_is_in_the_architecture_in_its_band(room):
     assert drawn().get(room) == built()[room]
 
 
-def test_every_room_on_the_map_exists():
+def test_every_module_of_the_architecture_exists():
     assert set(drawn()) <= set(rooms())
+
+
+def test_few_files_stand_in_the_root():
+    assert len(list(ROOT.glob("*.py"))) <= 28
 
 
 @pytest.mark.parametrize("word", ["utils", "util", "base", "common", "manager", "misc", "mixins"])

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from sanicish.exceptions import Unauthorized
-from sanicish.live import _address, _Board, _is_local, live_view
+from sanicish.live.view import _address, _Board, _is_local, live_view
 from tests.doubles.wire import Wire
 
 BARE = b"GET /live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"

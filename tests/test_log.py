@@ -13,7 +13,7 @@ from sanicish import file_stream, log, stream, text
 from sanicish.config import DEFAULTS
 from sanicish.context import current_id
 from sanicish.log import Access, JSONFormatter, TextFormatter, access_logger, error_logger, logger
-from sanicish.log_queue import QUEUE_SIZE, QueuedStreamHandler, flush
+from sanicish.log.queue import QUEUE_SIZE, QueuedStreamHandler, flush
 from tests.doubles.wire import Wire
 
 LOGGERS = (logger, error_logger, access_logger)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sanicish.cli import main
+from sanicish.command.cli import main
 from sanicish.porting import read
 from sanicish.porting.findings import apply
 

@@ -12,7 +12,7 @@ from sanicish.exceptions import InvalidUsage, PayloadTooLarge, SanicException, S
 from sanicish.exchange import ConnInfo, Exchange, RequestHead
 from sanicish.request import Request
 from sanicish.response import HTTPResponse, file_stream, json, stream, text
-from sanicish.streams import EMPTY, RequestStream, StreamBuffer
+from sanicish.streams.incoming import EMPTY, RequestStream, StreamBuffer
 from tests.doubles.wire import Wire
 
 

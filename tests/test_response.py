@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sanicish import exchange, files
+from sanicish import exchange
 from sanicish.exceptions import FileNotFound, RangeNotSatisfiable, StreamClosed
 from sanicish.response import (
     BaseHTTPResponse,
@@ -28,6 +28,7 @@ from sanicish.response import (
     text,
 )
 from sanicish.server import protocol, sendfile
+from sanicish.streams import files
 from tests.doubles.wire import Wire
 
 TEXT = "text/plain; charset=utf-8"

@@ -17,7 +17,7 @@ import pytest
 from sanicish import Event, Sanic, csv, json, json_array, ndjson, sse, stream
 from sanicish.config import Config
 from sanicish.exceptions import SanicException
-from sanicish.formats import CsvLines, encode_csv, encode_json, json_dumps
+from sanicish.response.formats import CsvLines, encode_csv, encode_json, json_dumps
 from tests.doubles.answers import read_answers
 from tests.doubles.wire import Wire, talk
 

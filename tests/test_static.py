@@ -10,8 +10,8 @@ from urllib.parse import urljoin
 
 import pytest
 
-from sanicish import files
 from sanicish.response import text
+from sanicish.streams import files
 from tests.doubles.wire import Wire, talk
 
 

@@ -8,7 +8,7 @@ import jinja2
 import pytest
 
 from sanicish import Response, request, stream_template, stream_template_string
-from sanicish.jinja import AsyncPage, Page
+from sanicish.templates.jinja import AsyncPage, Page
 from tests.doubles.wire import Wire
 
 
@@ -206,6 +206,6 @@ def test_template_outside_of_a_request_is_refused():
 
 def test_without_jinja_the_line_that_installs_it_is_told(app, monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    monkeypatch.delitem(sys.modules, "sanicish.jinja")
+    monkeypatch.delitem(sys.modules, "sanicish.templates.jinja")
     with pytest.raises(ImportError, match=r"pip install 'sanicish\[templates\]'"):
         app.jinja_env

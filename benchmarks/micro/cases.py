@@ -15,13 +15,13 @@ from sanicish.http1.exchange import Http1Exchange
 from sanicish.http1.framing import Chunked
 from sanicish.http1.parser import RequestParser
 from sanicish.http1.serialize import DateField, serialize_head
-from sanicish.log_queue import flush as flush_log
+from sanicish.log.queue import flush as flush_log
 from sanicish.request import Request
 from sanicish.response import stream, text
 from sanicish.router import Route, Router
 from sanicish.server.protocol import HttpProtocol
 from sanicish.server.serve import Server
-from sanicish.streams import EMPTY, RequestStream
+from sanicish.streams.incoming import EMPTY, RequestStream
 
 __all__ = ["CASES", "Repeat"]
 

@@ -12,7 +12,7 @@ import asyncpg
 
 from sanicish import Channel, Request, Sanic, StreamingHTTPResponse, file, json, sse, stream, text
 from sanicish.events import EventSender
-from sanicish.live import live_view
+from sanicish.live.view import live_view
 from sanicish.postgres import stream_query
 
 ROWS = 1_000_000

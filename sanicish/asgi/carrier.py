@@ -17,10 +17,10 @@ from sanicish.asgi.exchange import AsgiExchange
 from sanicish.config import Config
 from sanicish.exceptions import RequestAborted, ResponseCut
 from sanicish.exchange import ConnInfo, Handler, Outcome, RequestHead
-from sanicish.flow import HOLD_BODY, FlowControl, Turn
 from sanicish.interruption import is_interruption
 from sanicish.log import error_logger
-from sanicish.streams import EMPTY, RequestStream
+from sanicish.streams.flow import HOLD_BODY, FlowControl, Turn
+from sanicish.streams.incoming import EMPTY, RequestStream
 
 __all__ = ["Carrier", "Receive", "Scope", "Send"]
 

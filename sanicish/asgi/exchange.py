@@ -10,10 +10,10 @@ from typing import Any
 from sanicish.constants import has_message_body, is_interim
 from sanicish.exceptions import ContentLengthMismatch, ResponseError, StreamClosed, WriteBufferFull
 from sanicish.exchange import ConnInfo, Exchange, Notice, Outcome, RequestHead
-from sanicish.flow import READY, STOP, FlowControl
 from sanicish.headers import Headers, promised_length, split_tokens
 from sanicish.log import error_logger
-from sanicish.streams import RequestStream
+from sanicish.streams.flow import READY, STOP, FlowControl
+from sanicish.streams.incoming import RequestStream
 
 __all__ = ["AsgiExchange", "Message"]
 

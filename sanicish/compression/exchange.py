@@ -15,8 +15,8 @@ from sanicish.compression.policy import Policy
 from sanicish.config import Config
 from sanicish.exceptions import ContentLengthMismatch, StreamClosed, WriteBufferFull
 from sanicish.exchange import Answer, Exchange, Outcome, WrappedExchange
-from sanicish.flow import READY
 from sanicish.headers import Headers, promised_length
+from sanicish.streams.flow import READY
 
 __all__ = ["CompressedExchange", "Compression"]
 

@@ -7,11 +7,11 @@ one asked for (RFC 9110 12.5.5).
 import re
 from collections.abc import Iterable, Mapping
 
-from sanicish.compression.accepting import choose_encoding
 from sanicish.compression.coders import Coder, MakeCoder
 from sanicish.constants import has_message_body
 from sanicish.exchange import RequestHead
 from sanicish.headers import Headers, split_tokens
+from sanicish.http.negotiation import choose_encoding
 
 __all__ = ["Policy"]
 

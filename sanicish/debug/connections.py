@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
-from sanicish.debug.places import Place, frames, is_own
+from sanicish.log.places import Place, frames, is_own
 
 __all__ = ["ConnectionWatch", "Opened", "opened"]
 

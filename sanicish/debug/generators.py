@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable
 from types import AsyncGeneratorType
 from typing import Any
 
-from sanicish.debug.places import Place, is_ours
+from sanicish.log.places import Place, is_ours
 
 __all__ = ["GeneratorWatch"]
 

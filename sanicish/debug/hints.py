@@ -3,7 +3,7 @@
 import re
 import traceback
 
-from sanicish.debug.places import is_own
+from sanicish.log.places import is_own
 
 __all__ = ["explain"]
 

@@ -2,8 +2,8 @@
 
 from enum import Enum
 
-from sanicish.debug.places import Place
 from sanicish.log import error_logger
+from sanicish.log.places import Place
 
 __all__ = ["Lesson", "Lessons"]
 

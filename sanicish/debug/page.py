@@ -12,7 +12,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from sanicish.debug.masks import Fields, Mask
-from sanicish.debug.places import is_own, shortened
+from sanicish.log.places import is_own, shortened
 
 __all__ = ["error_page"]
 

@@ -7,10 +7,10 @@ from typing import Any
 from sanicish.debug.connections import ConnectionWatch, Opened, opened
 from sanicish.debug.generators import GeneratorWatch
 from sanicish.debug.lessons import Lesson, Lessons
-from sanicish.debug.places import Place
 from sanicish.debug.watchdog import Watchdog
 from sanicish.debug.watched import WatchedExchange
 from sanicish.exchange import Answer, Exchange
+from sanicish.log.places import Place
 
 __all__ = ["Teacher"]
 

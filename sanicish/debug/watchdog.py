@@ -7,7 +7,7 @@ from threading import Event, Thread, get_ident
 from types import FrameType
 from typing import Any
 
-from sanicish.debug.places import Place, frames, is_own
+from sanicish.log.places import Place, frames, is_own
 
 __all__ = ["Watchdog"]
 

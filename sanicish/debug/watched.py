@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable, Generator
 from typing import Any
 
 from sanicish.debug.lessons import Lesson, Lessons
-from sanicish.debug.places import Place, called_from
 from sanicish.exchange import Exchange, WrappedExchange
+from sanicish.log.places import Place, called_from
 
 __all__ = ["WatchedExchange"]
 

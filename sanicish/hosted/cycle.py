@@ -9,13 +9,13 @@ from time import monotonic
 
 from sanicish.constants import has_message_body
 from sanicish.exceptions import ClientDisconnected, ContentLengthMismatch, ResponseError, SanicException, ServerError
-from sanicish.files import open_file
 from sanicish.headers import Headers, promised_length
 from sanicish.hosted.lifespan import Lifespan
 from sanicish.hosted.messages import Asgi, Message, Scope, call
 from sanicish.log import error_logger, logger
 from sanicish.request import Request
 from sanicish.response import HTTPResponse, StreamingHTTPResponse
+from sanicish.streams.files import open_file
 
 __all__ = ["Cycle", "ResponseUnwanted"]
 

@@ -10,7 +10,7 @@ from sanicish.constants import HTTP_METHODS
 from sanicish.hosted.cycle import Cycle
 from sanicish.hosted.lifespan import Lifespan
 from sanicish.hosted.messages import Asgi, Scope
-from sanicish.registry import Registry
+from sanicish.registration.registry import Registry
 from sanicish.request import Request
 from sanicish.response import HTTPResponse
 

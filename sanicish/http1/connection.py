@@ -29,13 +29,13 @@ from typing import Any, Protocol
 from sanicish.config import Limits
 from sanicish.exceptions import RequestAborted, SanicException
 from sanicish.exchange import ConnInfo, RequestHead
-from sanicish.flow import HOLD_BODY, HOLD_PIPELINE, FlowControl, Turn
 from sanicish.headers import Headers
 from sanicish.http1.exchange import Http1Exchange, SendFile
 from sanicish.http1.fields import Field
 from sanicish.http1.parser import RequestParser
 from sanicish.http1.serialize import DateField, serialize_answer
-from sanicish.streams import EMPTY, RequestStream
+from sanicish.streams.flow import HOLD_BODY, HOLD_PIPELINE, FlowControl, Turn
+from sanicish.streams.incoming import EMPTY, RequestStream
 
 __all__ = ["Http1Connection", "Phase", "Shell"]
 

@@ -11,12 +11,12 @@ from typing import Any, Protocol
 from sanicish.constants import BODILESS
 from sanicish.exceptions import ResponseError, StreamClosed, WriteBufferFull
 from sanicish.exchange import ConnInfo, Exchange, Notice, Outcome, RequestHead
-from sanicish.flow import READY, STOP, FlowControl
 from sanicish.headers import Headers, promised_length, split_tokens
 from sanicish.http1.framing import Framing, choose_framing
 from sanicish.http1.serialize import serialize_answer, serialize_fields, serialize_head, serialize_interim
 from sanicish.log import error_logger
-from sanicish.streams import RequestStream
+from sanicish.streams.flow import READY, STOP, FlowControl
+from sanicish.streams.incoming import RequestStream
 
 __all__ = ["Http1Exchange", "Line", "SendFile"]
 

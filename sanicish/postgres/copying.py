@@ -5,14 +5,14 @@ The bytes are the database's own and pass through unread; each side waits for th
 
 from typing import Any, Literal
 
-from sanicish.bodies import Writable
 from sanicish.postgres.arguments import whole_query
 from sanicish.postgres.leasing import WAIT, Source, leased
 from sanicish.postgres.lines import inner, json_lines
 from sanicish.postgres.moving import copy_to
 from sanicish.response import StreamingHTTPResponse
+from sanicish.response.complete import HeaderMap
+from sanicish.response.iterables import Writable
 from sanicish.rows import End, row_response
-from sanicish.whole import HeaderMap
 
 __all__ = ["stream_copy"]
 

@@ -6,7 +6,7 @@ It knows neither the database nor the response, only what to write with.
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from sanicish.flow import READY
+from sanicish.streams.flow import READY
 
 __all__ = ["Joined"]
 

@@ -10,14 +10,14 @@ from typing import Any, Literal
 
 from asyncpg.cursor import Cursor
 
-from sanicish.bodies import Writable
 from sanicish.postgres.copying import stream_copy
 from sanicish.postgres.describing import describe
 from sanicish.postgres.leasing import WAIT, Source, leased
 from sanicish.postgres.lines import csv_header, csv_lines, json_lines
 from sanicish.response import StreamingHTTPResponse
+from sanicish.response.complete import HeaderMap
+from sanicish.response.iterables import Writable
 from sanicish.rows import End, row_response
-from sanicish.whole import HeaderMap
 
 __all__ = ["CONTENT_TYPES", "stream_query"]
 

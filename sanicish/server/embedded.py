@@ -6,9 +6,9 @@ from contextvars import copy_context
 from socket import socket
 from typing import Any
 
-from sanicish.flow import READY
 from sanicish.server.protocol import HttpProtocol
 from sanicish.server.serve import Server
+from sanicish.streams.flow import READY
 
 __all__ = ["AsyncioServer"]
 

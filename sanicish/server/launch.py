@@ -71,7 +71,7 @@ class Launch:
         if self._plan is None:
             return self._command
         path = [str(Path(one).absolute()) for one in sys.path]
-        code = f"import sys; sys.path[:] = {path!r}; from sanicish.worker import main; main()"
+        code = f"import sys; sys.path[:] = {path!r}; from sanicish.command.worker import main; main()"
         name = f"{self._plan.module}:{self._plan.attribute}"  # for who looks at the processes
         return [sys.executable, *_args_from_interpreter_flags(), "-P", "-c", code, name]
 
@@ -112,7 +112,7 @@ def _main_is_plain(frames: Sequence[FrameType]) -> bool:
     """Whether the command runs a program of the user's, and nothing else around it, such as ours or a profiler."""
     own = [frame for frame in frames if frame.f_globals.get("__name__") != "runpy"]
     return own[-1].f_globals is vars(sys.modules["__main__"]) and not any(
-        frame.f_globals.get("__name__") == "sanicish.cli" for frame in own
+        frame.f_globals.get("__name__") == "sanicish.command.cli" for frame in own
     )
 
 

@@ -14,8 +14,8 @@ from typing import Any, Protocol
 
 from sanicish.config import words
 from sanicish.log import error_logger, logger
-from sanicish.server.preamble import BadPreamble, Preamble, PreambleParser
 from sanicish.server.protocol import HttpProtocol
+from sanicish.server.proxy_protocol import BadPreamble, Preamble, PreambleParser
 from sanicish.server.shortage import EXHAUSTED
 
 __all__ = ["Listener", "Trust"]

@@ -9,9 +9,9 @@ from contextvars import Context, copy_context
 from types import CoroutineType
 from typing import Any
 
-from sanicish.debug.places import Place, is_own
 from sanicish.log import error_logger, logger
-from sanicish.log_queue import flush as flush_log
+from sanicish.log.places import Place, is_own
+from sanicish.log.queue import flush as flush_log
 from sanicish.server.heap import keep_freed_memory
 from sanicish.server.interrupts import Interrupts
 from sanicish.server.link import Link

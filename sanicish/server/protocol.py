@@ -13,7 +13,6 @@ from typing import Any, Protocol
 from sanicish.config import Clocks, Limits
 from sanicish.exceptions import RequestTimeout, SanicException
 from sanicish.exchange import ConnInfo, Exchange, Handler, Outcome, RequestHead
-from sanicish.flow import HOLD_BODY, FlowControl, Turn
 from sanicish.http1.connection import Http1Connection, Phase
 from sanicish.http1.exchange import Http1Exchange, SendFile
 from sanicish.http1.serialize import DateField
@@ -21,6 +20,7 @@ from sanicish.interruption import is_interruption
 from sanicish.log import Access, error_logger, logger
 from sanicish.server.sendfile import can_send_files, send_file
 from sanicish.server.timeouts import Due, Watch
+from sanicish.streams.flow import HOLD_BODY, FlowControl, Turn
 
 __all__ = ["Host", "HttpProtocol"]
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from sanicish.config import Config
 from sanicish.exchange import Exchange
 from sanicish.log import logger
-from sanicish.log_queue import flush as flush_log
+from sanicish.log.queue import flush as flush_log
 from sanicish.server.embedded import AsyncioServer
 from sanicish.server.launch import Launch, NoWorkers, Plan, outline
 from sanicish.server.link import Link

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from sanicish.exceptions import ResponseError
-from sanicish.files import warm
-from sanicish.flow import FlowControl
+from sanicish.streams.files import warm
+from sanicish.streams.flow import FlowControl
 
 __all__ = ["can_send_files", "send_file"]
 

@@ -12,9 +12,8 @@ import uvloop
 from sanicish.config import Config
 from sanicish.exceptions import SanicException
 from sanicish.exchange import Exchange, Handler, RequestHead
-from sanicish.flow import Turn
-from sanicish.forwarded import is_proxied, parse_forwarded
 from sanicish.headers import Headers
+from sanicish.http.forwarded import is_proxied, parse_forwarded
 from sanicish.http1.serialize import DateField
 from sanicish.log import error_logger, logger
 from sanicish.server.alpn import negotiate
@@ -26,6 +25,7 @@ from sanicish.server.shortage import Shortage
 from sanicish.server.sockets import Listening
 from sanicish.server.timeouts import interval
 from sanicish.server.tls import renew_certificate, tls_context
+from sanicish.streams.flow import Turn
 
 __all__ = ["Application", "Server", "new_loop"]
 

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 PROGRAM = """
 import asyncio
 from sanicish import Sanic, stream
-from sanicish.live import live_view
+from sanicish.live.view import live_view
 
 app = Sanic("shop")
 app.blueprint(live_view())

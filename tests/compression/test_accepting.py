@@ -2,7 +2,7 @@
 
 import pytest
 
-from sanicish.compression.accepting import choose_encoding
+from sanicish.http.negotiation import choose_encoding
 
 OFFERED = ("zstd", "br", "gzip")
 

@@ -13,9 +13,9 @@ import pytest
 from sanicish import Channel, Sanic, sse, stream, text
 from sanicish.answering import answer
 from sanicish.debug.lessons import Lesson, Lessons
-from sanicish.debug.places import Place
 from sanicish.debug.watchdog import Watchdog
 from sanicish.log import error_logger
+from sanicish.log.places import Place
 from sanicish.postgres import stream_query
 from tests.doubles.wire import PATIENCE, Wire, talk
 

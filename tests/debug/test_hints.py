@@ -3,7 +3,7 @@
 import pytest
 
 from sanicish.debug.hints import explain
-from sanicish.streams import RequestStream
+from sanicish.streams.incoming import RequestStream
 from tests.doubles.wire import talk
 
 

@@ -9,11 +9,11 @@ import pytest
 from sanicish.config import Config
 from sanicish.exceptions import BadRequest, PayloadTooLarge, RequestAborted, RequestTimeout, ServiceUnavailable
 from sanicish.exchange import ConnInfo
-from sanicish.flow import HOLD_BODY, HOLD_PIPELINE, HOLD_TURN, FlowControl, Turn
 from sanicish.http1.connection import Http1Connection, Phase
 from sanicish.http1.parser import RequestParser
 from sanicish.http1.serialize import DateField
-from sanicish.streams import EMPTY
+from sanicish.streams.flow import HOLD_BODY, HOLD_PIPELINE, HOLD_TURN, FlowControl, Turn
+from sanicish.streams.incoming import EMPTY
 from tests.cases.requests import chunked, head, sized
 from tests.doubles.transport import MemoryTransport
 
@@ -251,7 +251,7 @@ def test_a_flood_behind_a_refused_head_is_cut(shell):
 
 def test_a_body_that_comes_fast_lets_others_have_their_turn(shell, monkeypatch):
     later, now = [], [1.0]
-    monkeypatch.setattr("sanicish.flow.monotonic", lambda: now[0])
+    monkeypatch.setattr("sanicish.streams.flow.monotonic", lambda: now[0])
     shell.turn = Turn(later.append)
     shell.connect()
     shell.receive(sized(b"2000000", b""))

@@ -13,10 +13,10 @@ from sanicish.exceptions import (
     WriteBufferFull,
 )
 from sanicish.exchange import ConnInfo, Outcome, RequestHead
-from sanicish.flow import FlowControl, Turn
 from sanicish.headers import Headers
 from sanicish.http1.exchange import Http1Exchange
-from sanicish.streams import EMPTY, RequestStream
+from sanicish.streams.flow import FlowControl, Turn
+from sanicish.streams.incoming import EMPTY, RequestStream
 from tests.doubles.transport import MemoryTransport
 
 DATE = b"Date: x\r\n"

@@ -20,7 +20,7 @@ PROGRAM = """
 import asyncio, os
 from prometheus_client import Counter
 from sanicish import Sanic, text
-from sanicish.live import live_view
+from sanicish.live.view import live_view
 from sanicish.metrics import metrics
 
 app = Sanic("crew")

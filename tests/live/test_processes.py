@@ -196,10 +196,10 @@ def test_the_command_line_runs_nothing_twice(start):
 
 
 def test_a_worker_is_nothing_to_start_by_hand(start):
-    program = start("-c", "from sanicish.worker import main; main()")
+    program = start("-c", "from sanicish.command.worker import main; main()")
     program.end()
     assert program.process.returncode == 1
-    assert program.lines == ["sanicish.worker is started by a supervisor: run(workers=2)\n"]
+    assert program.lines == ["sanicish.command.worker is started by a supervisor: run(workers=2)\n"]
 
 
 def test_a_main_process_that_cannot_start_leaves_no_socket_behind(start, tmp_path):

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from sanicish.flow import READY
 from sanicish.postgres.joining import Joined
+from sanicish.streams.flow import READY
 from tests.doubles.wire import PATIENCE
 
 

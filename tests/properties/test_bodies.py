@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sanicish.bodies import Body, buffered
-from sanicish.flow import READY
-from sanicish.formats import CsvLines, JsonItems, encode
+from sanicish.response.formats import CsvLines, JsonItems, encode
+from sanicish.response.iterables import Body, buffered
+from sanicish.streams.flow import READY
 
 items = st.lists(
     st.one_of(st.text(max_size=20), st.binary(max_size=20), st.integers(), st.just("x" * 40_000)), max_size=30

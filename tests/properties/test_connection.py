@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from sanicish.config import Config
 from sanicish.exceptions import ClientDisconnected, SanicException
-from sanicish.flow import Turn
 from sanicish.http1.serialize import DateField
 from sanicish.server.protocol import HttpProtocol
+from sanicish.streams.flow import Turn
 from tests.cases.requests import ACCEPTED, REJECTED, head, sized
 from tests.doubles.answers import read_answers
 from tests.doubles.clock import HandTurnedLoop, settle

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from sanicish.config import Config
 from sanicish.exceptions import BadRequest, ContentRangeError
-from sanicish.files import content_disposition
-from sanicish.forms import parse_query
-from sanicish.forwarded import parse_forwarded
 from sanicish.handlers import ContentRangeHandler
 from sanicish.headers import Headers, is_field_name, is_field_value
+from sanicish.http.forms import parse_query
+from sanicish.http.forwarded import parse_forwarded
+from sanicish.http.media import content_disposition
 from sanicish.http1.serialize import serialize_head
 from sanicish.response import redirect, text
 

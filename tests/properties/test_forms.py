@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sanicish.exceptions import BadRequest, PayloadTooLarge
-from sanicish.forms import parse_form
+from sanicish.http.forms import parse_form
 
 BOUNDARY = b"XxYyZz"
 texts = st.text(max_size=12)

@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 
 from sanicish.exceptions import ContentLengthMismatch
 from sanicish.exchange import ConnInfo, RequestHead
-from sanicish.flow import FlowControl, Turn
 from sanicish.headers import Headers
 from sanicish.http1.exchange import Http1Exchange
-from sanicish.streams import EMPTY
+from sanicish.streams.flow import FlowControl, Turn
+from sanicish.streams.incoming import EMPTY
 from tests.doubles.answers import read_answers
 from tests.doubles.transport import MemoryTransport
 

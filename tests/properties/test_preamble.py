@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sanicish.server.preamble import BadPreamble, Preamble, PreambleParser
+from sanicish.server.proxy_protocol import BadPreamble, Preamble, PreambleParser
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 ports = st.integers(0, 65_535)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sanicish.exceptions import BadRequest, RequestAborted
-from sanicish.streams import RequestStream
+from sanicish.streams.incoming import RequestStream
 
 HIGH = 50
 

@@ -8,10 +8,10 @@ import pytest
 from sanicish.config import Config
 from sanicish.exceptions import ClientDisconnected, RequestAborted, RequestTimeout, ServiceUnavailable
 from sanicish.exchange import Outcome
-from sanicish.flow import Turn
 from sanicish.http1.connection import Phase
 from sanicish.http1.serialize import DateField
 from sanicish.server.protocol import HttpProtocol
+from sanicish.streams.flow import Turn
 from tests.cases.requests import head, sized
 from tests.doubles.clock import HandTurnedLoop, settle
 from tests.doubles.transport import MemoryTransport
