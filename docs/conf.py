@@ -84,7 +84,7 @@ CONTENTS = {
         "benchmarks",
     ],
     "Decisions": ["decisions/*"],
-    "Project": ["changelog", "contributing"],
+    "Project": ["changelog", "contributing", "security"],
 }
 
 # Pages of the repository's root, which are pages of the book too.
@@ -93,6 +93,7 @@ OF_ROOT = {
     "architecture": "ARCHITECTURE.md",
     "changelog": "CHANGELOG.md",
     "contributing": "CONTRIBUTING.md",
+    "security": "SECURITY.md",
 }
 
 
