@@ -647,4 +647,4 @@ async def test_a_write_to_a_client_that_left_raises_when_it_is_awaited(wires):
 
     await leaves(wires, handler)
     assert len(raised) == 1
-    assert len(wires.ended) == 1
+    assert wires.ended == [Outcome.DISCONNECT]

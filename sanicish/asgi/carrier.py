@@ -8,7 +8,6 @@ an ASGI server is told to cut.
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from contextvars import copy_context
-from time import monotonic
 from typing import Any
 from urllib.parse import quote
 from weakref import WeakKeyDictionary
@@ -17,7 +16,7 @@ from sanicish.asgi.exchange import AsgiExchange
 from sanicish.config import Config
 from sanicish.exceptions import RequestAborted, ResponseCut
 from sanicish.exchange import ConnInfo, Handler, Outcome, RequestHead
-from sanicish.interruption import is_interruption
+from sanicish.handling import HandlerTask
 from sanicish.log import error_logger
 from sanicish.streams.flow import HOLD_BODY, FlowControl, Turn
 from sanicish.streams.incoming import EMPTY, RequestStream
@@ -28,16 +27,13 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-_READING_GRACE = 1.0  # seconds for a handler whose client is gone to take the next piece of what came before
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, Turn] = WeakKeyDictionary()  # of the loops that serve
-_OUTCOMES = {"disconnect": Outcome.DISCONNECT, "timeout": Outcome.TIMEOUT, "shutdown": Outcome.SHUTDOWN}
 
 
 class Carrier:
     """One exchange of an ASGI server."""
 
     def __init__(self, handler: Handler, config: Config, scope: Scope, receive: Receive, send: Send) -> None:
-        self._handler = handler
         self._patience: float = config["STREAM_CLEANUP_TIMEOUT"]
         self._receive = receive
         self._send = send
@@ -49,7 +45,6 @@ class Carrier:
         if turn is None:
             turn = _turns[loop] = Turn(loop.call_soon, config["FAIRNESS_SLICE"])
         self._flow = FlowControl(self, turn)
-        self._task: asyncio.Task[None] | None = None
         self._reader: asyncio.Task[None] | None = None
         head = _head(scope)
         self._waits = head.expect_continue  # the first receive() sends 100 Continue
@@ -74,18 +69,19 @@ class Carrier:
             config["RESPONSE_BUFFER_LIMIT"],
             "http.response.early_hint" in (scope.get("extensions") or {}),
         )
+        self._handling = HandlerTask(loop, asyncio.create_task, handler, self._flow, self._handled)
 
     async def run(self) -> None:
         """Answer; raises ``ResponseCut`` if the response could not be completed, so that the server cuts it."""
         exchange = self.exchange
-        task = asyncio.create_task(self._answer())
+        task = self._handling.start(exchange)
         if not self._waits:
             self._read_now()
         try:
             await self._write(task)
         except BaseException as error:  # the server has had enough, or cannot send
             self._flow.connection_lost()
-            self._cancel("shutdown" if isinstance(error, asyncio.CancelledError) else "abort")
+            self._handling.cancel("shutdown" if isinstance(error, asyncio.CancelledError) else "abort")
             raise
         finally:
             await self._handler_ended(task)
@@ -99,46 +95,18 @@ class Carrier:
 
     # The handler
 
-    async def _answer(self) -> None:
-        exchange = self.exchange
-        self._task = asyncio.current_task()
-        exchange.began = monotonic()
-        try:
-            await self._handler(exchange)
-            if exchange.outcome is None:
-                error_logger.error("%s %s was never answered", exchange.head.method, exchange.head.path)
-        except asyncio.CancelledError:
-            if exchange.cancel_reason is None and exchange.outcome is None:
-                exchange.cancel_reason = "abort"
-        except BaseException as error:
-            if is_interruption(error):
-                raise
-            error_logger.exception("the handler of %s %s failed", exchange.head.method, exchange.head.path)
-        finally:
-            exchange.abort(_OUTCOMES.get(exchange.cancel_reason or "", Outcome.FAILED))
-            body = exchange.body
-            if not body.complete:  # whoever reads on behind the handler's back must not wait for ever
-                body.discard()
-                body.fail(RequestAborted("the request was answered before its body had come"))
-            exchange.over()
-            self._news.set()
-
-    def _cancel(self, reason: str) -> None:
-        exchange = self.exchange
-        if self._task is None or self._task.done() or exchange.cancel_reason is not None:
-            return
-        exchange.cancel_reason = reason
-        if not (reason == "disconnect" and self._flow.told is self._task):  # then a write has told it already
-            self._task.cancel(reason)
+    def _handled(self, exchange: AsgiExchange) -> None:
+        body = exchange.body
+        if not body.complete:  # whoever reads on behind the handler's back must not wait for ever
+            body.discard()
+            body.fail(RequestAborted("the request was answered before its body had come"))
+        self._news.set()
 
     async def _handler_ended(self, task: asyncio.Task[None]) -> None:
         """Wait until the handler has cleaned up; one that was cancelled and goes on is asked again."""
         while not task.done():
-            reason = self.exchange.cancel_reason
             await asyncio.wait((task,), timeout=self._patience)
-            if reason is not None and not task.done():
-                error_logger.error("a handler goes on %.0f s after it was cancelled: %r", self._patience, task)
-                task.cancel()
+            self._handling.overdue(asyncio.get_running_loop().time(), self._patience)
 
     # What it writes
 
@@ -151,7 +119,7 @@ class Carrier:
                 try:
                     await self._send(message)
                 except OSError:  # as specified for a client that is gone
-                    await self._client_left()
+                    self._client_left()
                     return
             if messages:
                 exchange.taken()
@@ -191,7 +159,7 @@ class Carrier:
                     self._feed(body, message)
         except Exception:
             error_logger.exception("reading %s failed", self.exchange.head.path)
-        await self._client_left()
+        self._client_left()
 
     def _feed(self, body: RequestStream, message: MutableMapping[str, Any]) -> None:
         data = message.get("body")
@@ -203,26 +171,16 @@ class Carrier:
             else:
                 body.feed_eof()
 
-    async def _client_left(self) -> None:
-        """Stop the handler; one that reads its body is told by its read, and has time as long as it reads on."""
+    def _client_left(self) -> None:
+        """The client has left, or has its response, which a server says in the same way."""
         exchange, body = self.exchange, self.exchange.body
         known = self._flow.lost
         self._flow.connection_lost()
         self._news.set()
-        cut = body.wanted and not body.complete
+        if not known and exchange.outcome is None:
+            self._handling.client_left()
         if not body.complete:
             body.fail(RequestAborted("the client left in the middle of its body"))
-        if known or exchange.outcome is not None:
-            return
-        exchange.notify("disconnect")
-        if exchange.shielded:
-            return
-        if cut:
-            unread = body.unread + 1
-            while body.unread < unread:
-                unread = body.unread
-                await asyncio.sleep(_READING_GRACE)
-        self._cancel("disconnect")
 
 
 def _head(scope: Scope) -> RequestHead:

@@ -5,18 +5,18 @@ import select
 import socket
 import struct
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
 from typing import Any, Protocol
 
 from sanicish.config import Clocks, Limits
 from sanicish.exceptions import RequestTimeout, SanicException
-from sanicish.exchange import ConnInfo, Exchange, Handler, Outcome, RequestHead
+from sanicish.exchange import ConnInfo, Exchange, Handler, RequestHead
+from sanicish.handling import CreateTask, HandlerTask
 from sanicish.http1.connection import Http1Connection, Phase
 from sanicish.http1.exchange import Http1Exchange, SendFile
 from sanicish.http1.serialize import DateField
-from sanicish.interruption import is_interruption
 from sanicish.log import Access, error_logger, logger
 from sanicish.server.sendfile import can_send_files, send_file
 from sanicish.server.timeouts import Due, Watch
@@ -25,7 +25,6 @@ from sanicish.streams.flow import HOLD_BODY, FlowControl, Turn
 __all__ = ["Host", "HttpProtocol"]
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, zero seconds: closing sends RST
-_READING_GRACE = 1.0  # seconds for a handler whose client is gone to take the next piece of what came before
 _HALF_CLOSE_GRACE = 0.05  # seconds for an answer to a peer that has ended its side, and may have gone altogether
 
 # While reading is paused, and after the peer's FIN, neither loop reads; poll() reports a peer that left all the same.
@@ -36,8 +35,6 @@ _GONE = select.POLLHUP | select.POLLERR  # reset, or on a unix socket closed
 _TCP_INFO: int | None = getattr(socket, "TCP_INFO", None)
 _ACKED = slice(120, 128)  # tcpi_bytes_acked
 
-_OUTCOMES = {"disconnect": Outcome.DISCONNECT, "timeout": Outcome.TIMEOUT, "shutdown": Outcome.SHUTDOWN}
-
 
 # asyncio's own writelines() of these versions never tells that the buffer is full (gh-127655); uvloop's does.
 _SILENT_LINES = (3, 12) <= sys.version_info < (3, 12, 9) or (3, 13) <= sys.version_info < (3, 13, 2)
@@ -47,7 +44,7 @@ class Host(Protocol):
     """What all connections of a server share."""
 
     loop: asyncio.AbstractEventLoop
-    create_task: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]  # in a context of its own
+    create_task: CreateTask  # in a context of its own
     call_soon: Callable[..., Any]
     handler: Handler
     limits: Limits
@@ -73,11 +70,9 @@ class HttpProtocol(asyncio.Protocol):
     """One connection."""
 
     __slots__ = (
-        "_cancelled",
+        "_handling",
         "_host",
-        "_leaving",
         "_lost",
-        "_task",
         "_transport",
         "call_soon",
         "conn",
@@ -97,14 +92,12 @@ class HttpProtocol(asyncio.Protocol):
     conn: ConnInfo
     connection: Http1Connection
     flow: FlowControl
+    _handling: HandlerTask[Http1Exchange]
     send_file: SendFile | None
     has_left: Callable[[], bool] | None
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._task: asyncio.Task[None] | None = None
-        self._cancelled = 0.0  # when the handler was
-        self._leaving: Http1Exchange | None = None  # the exchange whose client is gone, while it reads on
         self._lost = False
         self._transport: Any = None
         self.call_soon: Callable[..., Any] = host.call_soon
@@ -129,6 +122,7 @@ class HttpProtocol(asyncio.Protocol):
             self.conn.peername = self.names[0] or self.conn.peername
             self.conn.sockname = self.names[1] or self.conn.sockname
         self.flow = FlowControl(transport, host.turn)
+        self._handling = HandlerTask(host.loop, host.create_task, host.handler, self.flow, self._handled)
         self.send_file = self._send_file if can_send_files(transport) else None
         # TLS transports of both loops drop what is written once the peer has ended its side, with a line of the log for
         # each write, and report the end only when all that was written before is sent.
@@ -142,7 +136,7 @@ class HttpProtocol(asyncio.Protocol):
     def eof_received(self) -> bool:
         is_open = self.connection.eof()
         if self.conn.ssl:  # both loops close then: their TLS has no half-close
-            self._client_left()
+            self._handling.client_left()
             return False
         if not is_open:
             return False
@@ -158,9 +152,9 @@ class HttpProtocol(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self._lost = True
         self.flow.connection_lost()
-        self._client_left()
+        self._handling.client_left()
         self.connection.lost()
-        if self._task is None:
+        if self._handling.task is None:
             self._host.closed(self)
 
     # What is looked at
@@ -178,15 +172,13 @@ class HttpProtocol(asyncio.Protocol):
     @property
     def task(self) -> asyncio.Task[None] | None:
         """Who answers it."""
-        return self._task
+        return self._handling.task
 
     # What the connection calls
 
     def start(self, exchange: Http1Exchange) -> None:
         """Run the handler for an exchange."""
-        task = self._host.create_task(self._run(exchange))
-        if not task.done():  # an eager one has run already, and may have begun the next exchange
-            self._task = task
+        self._handling.start(exchange)
         if self.connection.peer_ended:
             self._peer_ended()
 
@@ -222,32 +214,8 @@ class HttpProtocol(asyncio.Protocol):
 
     # Handlers
 
-    async def _run(self, exchange: Http1Exchange) -> None:
-        host = self._host
-        exchange.began = monotonic()
-        try:
-            await host.handler(exchange)
-            if exchange.outcome is None:
-                error_logger.error("%s %s was never answered", exchange.head.method, exchange.head.path)
-        except asyncio.CancelledError:
-            if exchange.cancel_reason is None and exchange.outcome is None:
-                exchange.cancel_reason = "abort"
-        except BaseException as error:
-            if is_interruption(error):
-                raise
-            error_logger.exception("the handler of %s %s failed", exchange.head.method, exchange.head.path)
-        finally:
-            self._ended(exchange)
-
-    def _ended(self, exchange: Http1Exchange) -> None:
-        self._task = None
-        self._leaving = None
-        if exchange.outcome is None:
-            exchange.abort(_OUTCOMES.get(exchange.cancel_reason or "", Outcome.FAILED))
-        if exchange.on_end is None:
-            exchange.on_end = ()
-        else:
-            exchange.over()
+    def _handled(self, exchange: Http1Exchange) -> None:
+        """A handler has ended, and its exchange with it."""
         if self._host.access_log:
             self._log(exchange)
         self.connection.done(exchange)
@@ -270,47 +238,10 @@ class HttpProtocol(asyncio.Protocol):
         ).log()
 
     def cancel(self, reason: str) -> None:
-        """Cancel the handler that runs, if one does, and say why; once, for it may need time to clean up."""
-        exchange = self.connection.exchange
-        if self._task is not None and exchange is not None and exchange.cancel_reason is None:
-            exchange.cancel_reason = reason
-            self._cancelled = self._host.loop.time()
-            if reason == "disconnect" and self.flow.told is self._task:
-                return  # a write has told it already, and it shall clean up undisturbed, within its time
-            self._task.cancel(reason)
-            if not exchange.began:  # it will never run, and so never come to its end by itself
-                self._ended(exchange)
+        """Cancel the handler that runs, if one does."""
+        self._handling.cancel(reason)
 
     # Clients that leave
-
-    def _client_left(self) -> None:
-        """Stop the handler: nobody is left to work for.
-
-        One that reads its request body is told by its read instead, after all that came; it has time for that as long
-        as it goes on reading. One whose response is complete works for somebody else.
-        """
-        exchange = self.connection.exchange
-        if exchange is None:
-            return
-        exchange.notify("disconnect")
-        if exchange is self._leaving or exchange.shielded or exchange.outcome is Outcome.COMPLETED:
-            return
-        body = exchange.body
-        if body.wanted and not body.complete:
-            self._leaving = exchange
-            self._let_read(exchange)
-        else:
-            self.cancel("disconnect")
-
-    def _let_read(self, exchange: Http1Exchange) -> None:
-        self._host.loop.call_later(_READING_GRACE, self._after_reading, exchange, exchange.body.unread)
-
-    def _after_reading(self, exchange: Http1Exchange, unread: int) -> None:
-        if exchange is self._leaving:
-            if exchange.body.unread < unread:
-                self._let_read(exchange)
-            else:
-                self.cancel("disconnect")
 
     def _peer_ended(self) -> None:
         """The peer will send no more, and either waits for its answer or has gone; both look the same from here.
@@ -321,7 +252,7 @@ class HttpProtocol(asyncio.Protocol):
         if exchange is None:
             return
         if exchange.body.wanted and not exchange.body.complete:
-            self._client_left()
+            self._handling.client_left()
         else:
             self._host.loop.call_later(
                 _HALF_CLOSE_GRACE, self._is_still_there, exchange, exchange.started, exchange.bytes_sent
@@ -331,7 +262,7 @@ class HttpProtocol(asyncio.Protocol):
         if exchange is not self.connection.exchange or exchange.outcome is not None or exchange.half_close:
             return
         if (exchange.started, exchange.bytes_sent) == (started, sent) and not self.connection.unsent:
-            self._client_left()
+            self._handling.client_left()
 
     def _has_left(self) -> bool:
         """Whether the peer has left, asked of the kernel: no read reports it while reading is paused, or after its FIN."""
@@ -365,14 +296,14 @@ class HttpProtocol(asyncio.Protocol):
         """Act on whatever is overdue."""
         exchange = self.connection.exchange
         if exchange is not None and exchange.cancel_reason is not None:
-            if now - self._cancelled >= self._host.cleanup_seconds:
-                self._give_up(now)
+            if self._handling.overdue(now, self._host.cleanup_seconds):
+                self.abort()
             return
         if self._lost:  # the handler is shielded, or takes a last look at what came
             return
         quiet = self.flow.holding or self.connection.peer_ended or self.conn.ssl  # so that no read reports it
         if exchange is not None and quiet and self._has_left():
-            self._client_left()
+            self._handling.client_left()
         due = self.watch.look(self.connection, self._host.clocks, now, self._taken)
         if due is not None:
             self._act(due)
@@ -396,23 +327,9 @@ class HttpProtocol(asyncio.Protocol):
         else:
             connection.close()
 
-    def _give_up(self, now: float) -> None:
-        """The handler was cancelled and does not end: its client shall not have to wait for that, and it is asked again."""
-        assert self._task is not None
-        error_logger.error("a handler goes on %.0f s after it was cancelled: %r", now - self._cancelled, self._task)
-        self._cancelled = now
-        self.abort()
-        self._task.cancel()
-
     def let_go(self) -> None:
-        """The loop ends: it shall not wait for a handler that was cancelled and goes on all the same."""
-        if self._task is not None:
-            error_logger.error("a handler never ended: %r", self._task)
-            asyncio.tasks._unregister_task(self._task)
-            exchange = self.connection.exchange
-            if exchange is not None:
-                exchange.abort(Outcome.SHUTDOWN)
-                exchange.over()
+        """The loop ends, and does not wait for the handler."""
+        self._handling.abandon()
 
     def refuse(self, error: SanicException) -> None:
         """Answer before anything was asked, and close."""
