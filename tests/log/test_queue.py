@@ -167,7 +167,7 @@ def test_what_was_printed_before_a_line_stands_before_it(pipe):
 @pytest.mark.slow
 def test_lines_of_several_processes_on_one_pipe_are_never_torn(pipe):
     code = (
-        "import sys; from tests.test_log_queue import log_to; logger, handler = log_to(sys.stdout, None);"
+        "import sys; from tests.log.test_queue import log_to; logger, handler = log_to(sys.stdout, None);"
         "[logger.warning(sys.argv[1] * 333) for _ in range(3000)]; handler.flush()"
     )
     others = [subprocess.Popen([sys.executable, "-c", code, letter], stdout=pipe.stream) for letter in "ab"]
