@@ -2,7 +2,6 @@
 
 import http.client
 import re
-import signal
 import socket
 import threading
 import time
@@ -10,9 +9,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.doubles.command import started
 from tests.doubles.proxies import PROXIES, running
-from tests.live.test_haproxy import Load
+from tests.live.test_haproxy import PROGRAM as LOADED
+from tests.live.test_haproxy import Load, Replica
 
 PROGRAM = """
 import asyncio, os
@@ -91,30 +90,14 @@ pytestmark = pytest.mark.slow
 each_proxy = pytest.mark.parametrize("name", installed(PROXIES))
 
 
-class Replica:
-    """One server, which comes back on the same port when it is restarted."""
-
-    def __init__(self, folder, *options, program=PROGRAM):
-        (folder / "replica.py").write_text(program)
-        self.folder, self.options, self.port = folder, options, 0
-        self.start()
-
-    def start(self):
-        self.process = started("replica:app", "-p", self.port, *OPTIONS, *self.options, cwd=self.folder)
-        line = self.process.stdout.readline()
-        found = re.search(r"http://127\.0\.0\.1:([0-9]+)", line)
-        assert found, line + self.process.stdout.read()
-        self.port = int(found[1])
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        said = self.process.communicate(timeout=30)[0]
-        assert self.process.returncode == 0, said
+def replica_in(folder, *options, program=PROGRAM):
+    (folder / "replica.py").write_text(program)
+    return Replica(folder, *OPTIONS, *options)
 
 
 @pytest.fixture
 def replica(tmp_path):
-    made = Replica(tmp_path)
+    made = replica_in(tmp_path)
     yield made
     made.stop()
 
@@ -234,7 +217,7 @@ def test_a_slow_request_runs_once_and_holds_up_nobody(name, tmp_path):
         replicas = []
         for folder in folders:
             folder.mkdir()
-            replicas.append(Replica(folder))
+            replicas.append(replica_in(folder))
             stack.callback(replicas[-1].stop)
         front = stack.enter_context(running(name, [one.port for one in replicas], in_one_second))
         wait_for(lambda: ask(front, "/")[0] == 200)
@@ -253,32 +236,6 @@ def test_a_slow_request_runs_once_and_holds_up_nobody(name, tmp_path):
     assert set(others) == {200}
 
 
-LOADED = """
-import asyncio, hashlib, os
-from sanicish import Sanic, text
-
-app = Sanic("replica")
-
-@app.get("/")
-async def who(request):
-    return text(f"{os.getpid()} {request.remote_addr}")
-
-@app.get("/download")
-async def download(request):
-    response = await request.respond(headers={"Content-Length": str(60 * 10_000)}, content_type="text/plain")
-    for number in range(60):
-        await response.send(b"%02d" % number * 5_000)
-        await asyncio.sleep(0.02)
-
-@app.post("/upload", stream=True)
-async def upload(request):
-    digest = hashlib.sha256()
-    async for piece in request.stream:
-        digest.update(piece)
-    return text(digest.hexdigest())
-"""
-
-
 @pytest.mark.parametrize("name", installed(["nginx", "Caddy", "Varnish"]))
 def test_a_rolling_restart_loses_no_request(name, tmp_path):
     """HAProxy has a test of its own; Apache and Squid are not told when a replica drains."""
@@ -286,7 +243,7 @@ def test_a_rolling_restart_loses_no_request(name, tmp_path):
         replicas = []
         for folder in (tmp_path / "one", tmp_path / "two"):
             folder.mkdir()
-            replicas.append(Replica(folder, "--drain-delay", 1.5, program=LOADED))
+            replicas.append(replica_in(folder, "--drain-delay", 1.5, program=LOADED))
             stack.callback(replicas[-1].stop)
         front = stack.enter_context(running(name, [one.port for one in replicas]))
         wait_for(lambda: ask(front, "/")[0] == 200)
