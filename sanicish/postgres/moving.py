@@ -18,6 +18,8 @@ from sanicish.postgres.leasing import Connection
 
 __all__ = ["copy_from", "copy_to"]
 
+_CLOSED = "the handler is closed"  # in the words of uvloop
+
 _ROW_SECONDS = 0.02  # for a row to arrive, if any is on its way, before a statement that nobody waits for is cancelled
 
 
@@ -144,7 +146,12 @@ async def copy_from(connection: Connection, table: str, data: AsyncIterable[byte
             connection.copy_to_table(table, source=pieces, timeout=NO_TIMEOUT, **options)  # type: ignore[arg-type]
         )
         try:
-            await _while_it_moves(copying, None, silence, _command_timeout(connection))
+            try:
+                await _while_it_moves(copying, None, silence, _command_timeout(connection))
+            except RuntimeError as error:  # asyncpg writes to a transport that uvloop has closed already
+                if not connection.is_closed() and _CLOSED not in str(error):
+                    raise
+                raise ConnectionResetError("the connection to the database was lost") from error
         except BaseException as error:
             await _stop(copying)
             if source.error is not None and isinstance(error, Exception):  # the database has got half of a row
