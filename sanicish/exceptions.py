@@ -38,6 +38,7 @@ __all__ = [
     "MethodNotSupported",
     "NotFound",
     "PayloadTooLarge",
+    "PostgresUnavailable",
     "PyFileError",
     "RangeNotSatisfiable",
     "RequestAborted",
@@ -68,6 +69,10 @@ class InvalidSetting(ValueError):
 
 class InvalidSignal(ValueError):
     """A signal that does not exist."""
+
+
+class PostgresUnavailable(RuntimeError):
+    """``temporary()`` found no PostgreSQL to start, or it did not start; the text says what to do or what it said."""
 
 
 class SanicException(Exception):

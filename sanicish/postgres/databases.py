@@ -1,6 +1,6 @@
 """A PostgreSQL and the databases in it: where it is, how to reach it, and fresh databases from a template.
 
-Knows nothing of processes and folders: those are the launcher's.
+Knows nothing of processes and folders: those are ``sanicish.testing.postgres``'s.
 """
 
 import os
@@ -13,9 +13,6 @@ from pathlib import Path
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import asyncpg
-
-from sanicish.postgres.launcher import running
-from sanicish.postgres.programs import find_programs
 
 __all__ = ["Postgres", "temporary"]
 
@@ -128,6 +125,8 @@ class temporary:
     def __enter__(self) -> Postgres:
         if self._dsn:
             return Postgres(self._dsn)
+        from sanicish.testing.postgres import find_programs, running  # noqa: PLC0415 - only where a server is started
+
         server = running(self._programs or find_programs(), self._data, self._port)
         return Postgres(self._running.enter_context(server))
 

@@ -18,8 +18,7 @@ import pytest
 import trustme
 
 from sanicish.postgres import PostgresUnavailable
-from sanicish.postgres.launcher import running
-from sanicish.postgres.programs import find_programs
+from sanicish.testing.postgres import find_programs, running
 from tests.doubles.wire import PATIENCE
 
 

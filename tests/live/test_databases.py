@@ -8,9 +8,8 @@ import asyncpg
 import pytest
 
 from sanicish.postgres import stream_copy, stream_query, upload_copy
-from sanicish.postgres.launcher import running
-from sanicish.postgres.programs import find_programs
 from sanicish.response import json as json_response
+from sanicish.testing.postgres import find_programs, running
 from tests.doubles.databases import debian_programs, delayed, encrypted, pooled
 from tests.doubles.wire import PATIENCE, Wire, talk
 

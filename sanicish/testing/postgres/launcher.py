@@ -17,7 +17,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
-from sanicish.postgres.programs import NOBODY, Identity, PostgresUnavailable, is_open, runnable
+from sanicish.exceptions import PostgresUnavailable
+from sanicish.testing.postgres.programs import NOBODY, Identity, is_open, runnable
 
 __all__ = ["running"]
 
