@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import subprocess
+import sys
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter, generate_latest
@@ -291,6 +293,51 @@ def test_files_of_the_living_and_gauges_of_others_are_left_alone(tmp_path, count
     before = {file.name for file in tmp_path.glob("*.db")}
     room._tidy(tmp_path)
     assert {file.name for file in tmp_path.glob("*.db")} == before
+
+
+WORKER = """
+import os
+from prometheus_client import Counter, Gauge, Histogram, Summary
+Counter("own_counter", "Own.", ["kind"]).labels("a").inc(2)
+Gauge("own_gauge", "Own.", multiprocess_mode="livesum").set(3)
+histogram = Histogram("own_histogram", "Own.", buckets=(1, 2))
+histogram.observe(0.5)
+histogram.observe(1.5)
+Summary("own_summary", "Own.").observe(4)
+print(os.getpid())
+"""
+
+
+def test_files_of_prometheus_client_are_as_they_are_read_here(tmp_path):
+    """Their names and their bytes are private to it; a version that changes them needs a change here."""
+    surroundings = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", WORKER], env=surroundings, check=True, timeout=30, capture_output=True, text=True
+    )
+    pid = int(done.stdout)
+    files = sorted(tmp_path.glob("*.db"))
+    assert [file.name for file in files] == [
+        f"counter_{pid}.db",
+        f"gauge_livesum_{pid}.db",
+        f"histogram_{pid}.db",
+        f"summary_{pid}.db",
+    ]
+    assert all(room._has_begun(file) for file in files)
+    read_back = {
+        (sample.name, sample.labels.get("le") or sample.labels.get("kind")): sample.value
+        for metric in room._read([str(file) for file in files])
+        for sample in metric.samples
+    }
+    assert read_back == {
+        ("own_counter_total", "a"): 2,
+        ("own_gauge", None): 3,
+        ("own_histogram_bucket", "1.0"): 1,
+        ("own_histogram_bucket", "2.0"): 1,
+        ("own_histogram_bucket", "+Inf"): 0,
+        ("own_histogram_sum", None): 2,
+        ("own_summary_count", None): 1,
+        ("own_summary_sum", None): 4,
+    }
 
 
 def test_log_lines_that_were_dropped_are_counted(monkeypatch, registry):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import lru_cache
 from os import PathLike
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from sanicish.context import current_request
 from sanicish.exceptions import RangeNotSatisfiable, ResponseError, SanicException
@@ -139,8 +139,18 @@ def _nothing(name: str) -> None:
     return None
 
 
+class _Representation(NamedTuple):
+    """What the response can send, all of it or in part, and what it says of it (RFC 9110 section 3.2)."""
+
+    content: OpenFile | _Read
+    size: int
+    state: Validators
+    fields: Headers
+    media_type: str
+
+
 def _condition(asked: _Asked, state: Validators, fields: Headers) -> HTTPResponse | None:
-    """The answer to a request whose conditions do not hold; raises the one that is an error."""
+    """The response to a request whose conditions do not hold; raises the one that is an error."""
     status = precondition(asked.method, asked.get, state)
     if status == 412:
         raise SanicException("the file is not as the request expects it", 412, quiet=True)
@@ -161,6 +171,14 @@ def _spans(asked: _Asked, state: Validators, size: int) -> list[Span] | None:
     if spans is not None and not spans:
         raise RangeNotSatisfiable("no byte of this range exists", size)
     return spans
+
+
+def _given(bounds: Any, size: int) -> Span:
+    """The range that the application names by ``start`` and ``end``; raises ``RangeNotSatisfiable``."""
+    span = Span(int(bounds.start), min(int(bounds.end), size - 1) + 1)
+    if not 0 <= span.start < span.stop:
+        raise RangeNotSatisfiable("no byte of this range exists", size)
+    return span
 
 
 def _caching(max_age: int | float | None, no_store: bool | None, immutable: bool) -> str | None:
@@ -204,8 +222,10 @@ async def file(
     fields = _fields(headers, filename, _caching(max_age, no_store, immutable), state)
     media_type = mime_type or guess_type(filename or os.path.basename(location))
     asked = _Asked(request_headers)
-    size = opened.status.st_size
-    return await _respond(opened, size, state, asked, status, fields, media_type, _range, validate_when_requested)
+    found = _Representation(opened, opened.status.st_size, state, fields, media_type)
+    if _range is not None:
+        return await _send(found, [_given(_range, found.size)], asked.method, status)
+    return await _respond(found, asked, status, validate_when_requested)
 
 
 async def file_response(
@@ -214,9 +234,8 @@ async def file_response(
     """What ``file`` makes, of a file that is open already; without ``validators`` its age is neither sent nor compared."""
     state = file_validators(opened.status) if validators else Validators(None, None)
     fields = _fields(headers, None, _caching(max_age, None, False), state)
-    return await _respond(
-        opened, opened.status.st_size, state, _Asked(None), 200, fields, media_type, validate=validators
-    )
+    found = _Representation(opened, opened.status.st_size, state, fields, media_type)
+    return await _respond(found, _Asked(None), validate=validators)
 
 
 @lru_cache(maxsize=256)
@@ -245,32 +264,23 @@ def _fields(headers: HeaderMap, filename: str | None, caching: str | None, state
     return fields
 
 
-async def _respond(
-    content: OpenFile | _Read,
-    size: int,
-    state: Validators,
-    asked: _Asked,
-    status: int,
-    fields: Headers,
-    media_type: str,
-    wanted: Any = None,
-    validate: bool = True,
-) -> Response:
+async def _respond(found: _Representation, asked: _Asked, status: int = 200, validate: bool = True) -> Response:
+    """The response to what is asked: all of it, parts of it, or that the client has it already."""
     spans: list[Span] | None = None
-    if wanted is not None:
-        span = Span(int(wanted.start), min(int(wanted.end), size - 1) + 1)
-        if not 0 <= span.start < span.stop:
-            raise RangeNotSatisfiable("no byte of this range exists", size)
-        spans = [span]
-    elif (
-        status == 200 and not asked.plain and "content-length" not in fields
-    ):  # whoever says the length means the whole
+    # Whoever says the length means the whole.
+    if status == 200 and not asked.plain and "content-length" not in found.fields:
         if validate:
-            answer = _condition(asked, state, fields)
-            if answer is not None:
-                content.close()
-                return answer
-        spans = _spans(asked, state, size)
+            unsent = _condition(asked, found.state, found.fields)
+            if unsent is not None:
+                found.content.close()
+                return unsent
+        spans = _spans(asked, found.state, found.size)
+    return await _send(found, spans, asked.method, status)
+
+
+async def _send(found: _Representation, spans: list[Span] | None, method: str, status: int) -> Response:
+    """The response that sends some ranges, or all of it if there are none; that of HEAD closes it unsent."""
+    content, size, _, fields, media_type = found
     heads, last = [b""], b""
     if spans is None:
         spans = [Span(0, size)]
@@ -284,24 +294,29 @@ async def _respond(
         boundary = secrets.token_hex(16)
         heads, last, total = multipart_pieces(spans, size, media_type, boundary)
         media_type = f"multipart/byteranges; boundary={boundary}"
-    if asked.method == "HEAD":
+    if method == "HEAD":
         content.close()
         fields.setdefault("Content-Length", str(total))
         return HTTPResponse(b"", status, fields, media_type)
     if total <= _SMALL and isinstance(content, OpenFile) and len(spans) == 1 and "content-length" not in fields:
-        data = read_now(content.descriptor, spans[0].start, total)
-        if data is None:
-            data = await read_at(content.descriptor, spans[0].start, total) if total else b""
-        content.close()
-        if len(data) != total:
-            raise ResponseError("the file became shorter while it was read")
-        response = HTTPResponse(data, status, None, media_type)
+        response = HTTPResponse(await _read(content, spans[0]), status, None, media_type)
         response._headers = fields
         return response
     fields.setdefault("Content-Length", str(total))
     return StreamingHTTPResponse(
         _Pieces(content, zip(heads, spans, strict=True), last), status, fields, media_type, False
     )
+
+
+async def _read(opened: OpenFile, span: Span) -> bytes:
+    """All bytes of a small span; closes the file."""
+    data = read_now(opened.descriptor, span.start, span.size)
+    if data is None:
+        data = await read_at(opened.descriptor, span.start, span.size) if span.size else b""
+    opened.close()
+    if len(data) != span.size:
+        raise ResponseError("the file became shorter while it was read")
+    return data
 
 
 async def ranged(
@@ -322,7 +337,7 @@ async def ranged(
     """
     state = Validators(etag, _moment(last_modified))
     fields = _fields(headers, filename, _caching(max_age, no_store, immutable), state)
-    return await _respond(_Read(source), source.size, state, _Asked(None), 200, fields, mime_type)
+    return await _respond(_Representation(_Read(source), source.size, state, fields, mime_type), _Asked(None))
 
 
 async def file_stream(
@@ -350,9 +365,7 @@ async def file_stream(
     if filename is not None:
         fields.setdefault("Content-Disposition", content_disposition(filename))
     if _range is not None:
-        span = Span(int(_range.start), min(int(_range.end), found.st_size - 1) + 1)
-        if not 0 <= span.start < span.stop:
-            raise RangeNotSatisfiable("no byte of this range exists", found.st_size)
+        span = _given(_range, found.st_size)
         status = 206
         fields["Content-Range"] = content_range(span, found.st_size)
     parts: Iterator[tuple[bytes, Span]]

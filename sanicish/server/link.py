@@ -3,6 +3,7 @@
 The worker says that it is ready, lives, or is spent; the supervisor how to leave; each sees the other end by the end of it.
 """
 
+import asyncio
 import faulthandler
 import fcntl
 import json
@@ -11,10 +12,11 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
+from sanicish.exchange import Exchange, Handler
 from sanicish.server.interrupts import end_soon
 
 __all__ = [
@@ -47,6 +49,18 @@ MAKE_WAY, LEAVE, DRAIN, FORCE = b"m", b"l", b"d", b"f"  # for a successor; at th
 _MEMORY_PAUSE = 5.0  # seconds between two looks at how much a worker holds
 _BEFORE = 1.0  # seconds before it is killed, a worker that starts leaves its stacks
 _SIGNS = 4  # of life, in the time after which a worker is replaced
+
+
+class Linked(Protocol):
+    """What the supervisor asks of the server of a worker."""
+
+    loop: asyncio.AbstractEventLoop
+    asked: asyncio.Event
+    forced: asyncio.Event
+
+    def interrupt(self, *, drain: bool = False) -> None: ...
+
+    def make_way(self) -> None: ...
 
 
 class Link:
@@ -114,18 +128,32 @@ class Link:
         sys.stderr.flush()
         os.execve(command[0], list(command), {**os.environ, VARIABLE: json.dumps(told)})
 
-    def obey(self, server: Any) -> None:
-        """Let a server stop as the supervisor says, or when it is gone; ask to be replaced after ``MAX_REQUESTS``, or
-        when the process holds more than ``MAX_MEMORY``."""
+    def obey(self, server: Linked, config: Mapping[str, Any]) -> None:
+        """Let a server stop as the supervisor says, or when it is gone; ask to be replaced when the process holds more
+        than ``MAX_MEMORY``."""
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         server.loop.add_reader(self.line, self._listen, server)
-        config = server.app.config
-        if config["MAX_REQUESTS"]:
-            self._count(server, config["MAX_REQUESTS"])
         if config["MAX_MEMORY"]:
-            server.loop.call_later(_MEMORY_PAUSE, self._weigh, server, config["MAX_MEMORY"])
+            server.loop.call_later(_MEMORY_PAUSE, self._check_memory, server.loop, config["MAX_MEMORY"])
 
-    def ready(self, server: Any) -> None:
+    def with_max_requests(self, handler: Handler, config: Mapping[str, Any]) -> Handler:
+        """A handler that asks to be replaced after ``MAX_REQUESTS``, and again after as many more, should its successor
+        not have started; the same one if there is no limit."""
+        most: int = config["MAX_REQUESTS"]
+        if not most:
+            return handler
+        left = most
+
+        def counting(exchange: Exchange) -> Awaitable[None]:
+            nonlocal left
+            left -= 1
+            if left <= 0 and not left % most:
+                self._tell(SPENT)
+            return handler(exchange)
+
+        return counting
+
+    def ready(self, server: Linked) -> None:
         """Connections are accepted."""
         self.is_ready = True
         with suppress(OSError):  # what the supervisor has asked for, for the time before this
@@ -135,7 +163,7 @@ class Link:
             os.ftruncate(self.stacks.fileno(), 0)
         self._tell(READY)
         if self._timeout:
-            self._live(server, self._timeout)
+            self._show_life(server, self._timeout)
 
     def stop_all(self) -> None:
         """Please stop, and all other workers too."""
@@ -150,16 +178,16 @@ class Link:
         except OSError:
             return True
 
-    def _live(self, server: Any, timeout: float) -> None:
+    def _show_life(self, server: Linked, timeout: float) -> None:
         """Say now and then that the loop turns; when it does not, the process ends and leaves its stacks."""
         if server.forced.is_set():
             return
         if self.stacks is not None:
             faulthandler.dump_traceback_later(timeout, exit=True, file=self.stacks)
         self._tell(ALIVE)
-        server.loop.call_later(timeout / _SIGNS, self._live, server, timeout)
+        server.loop.call_later(timeout / _SIGNS, self._show_life, server, timeout)
 
-    def _listen(self, server: Any) -> None:
+    def _listen(self, server: Linked) -> None:
         try:
             words = self.line.recv(100)
         except BlockingIOError:
@@ -179,23 +207,10 @@ class Link:
         else:
             server.interrupt(drain=DRAIN in words)
 
-    def _count(self, server: Any, max_requests: int) -> None:
-        answer = server.handler
-        left = max_requests
-
-        def counting(exchange: Any) -> Any:
-            nonlocal left
-            left -= 1
-            if left <= 0 and not left % max_requests:  # asked again, should its successor not have started
-                self._tell(SPENT)
-            return answer(exchange)
-
-        server.handler = counting
-
-    def _weigh(self, server: Any, max_memory: int) -> None:
+    def _check_memory(self, loop: asyncio.AbstractEventLoop, max_memory: int) -> None:
         if memory() > max_memory:
             self._tell(SPENT)
-        server.loop.call_later(_MEMORY_PAUSE, self._weigh, server, max_memory)
+        loop.call_later(_MEMORY_PAUSE, self._check_memory, loop, max_memory)
 
     def _tell(self, word: bytes) -> None:
         with suppress(OSError):  # the supervisor is gone, which the line tells by its end

@@ -67,7 +67,8 @@ async def _serve(
         server.interrupt(drain=link is None and number == signal.SIGTERM)
 
     if link is not None:
-        link.obey(server)
+        server.handler = link.with_max_requests(server.handler, app.config)
+        link.obey(server, app.config)
     if interrupts is not None:
         interrupts.obey(interrupt)
         if link is None and isinstance(listen["ssl"], Mapping):

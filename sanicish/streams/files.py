@@ -1,4 +1,4 @@
-"""A file as pieces: opened without surprises, measured by its descriptor, read in a thread."""
+"""A file: opened without surprises, measured by its descriptor, read without blocking the loop."""
 
 import asyncio
 import ctypes
@@ -11,34 +11,14 @@ from typing import Any
 
 import aiofiles.os
 
-from sanicish.exceptions import FileNotFound, Forbidden, ResponseError
+from sanicish.exceptions import FileNotFound, Forbidden
 
-__all__ = [
-    "FileBody",
-    "IsDirectory",
-    "IsLink",
-    "open_file",
-    "read_at",
-    "read_now",
-    "stat_file",
-    "warm",
-]
+__all__ = ["IsDirectory", "IsLink", "open_file", "read_at", "read_now", "warm"]
 
 # What says that there is no such file; anything else is a failure of ours.
 _MISSING = frozenset(
     (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO, errno.ENODEV)
 )
-
-
-async def stat_file(path: str | os.PathLike[str]) -> os.stat_result:
-    """What the file is; raises ``FileNotFound`` (404) for none and for what is no regular file, ``Forbidden`` (403)."""
-    try:
-        found = await aiofiles.os.stat(path)
-    except (OSError, ValueError) as error:
-        raise _refusal(error, path) from None
-    if not stat.S_ISREG(found.st_mode):
-        raise FileNotFound("File not found", path=path)
-    return found
 
 
 class IsDirectory(FileNotFound):
@@ -209,37 +189,3 @@ async def warm(descriptor: int, offset: int, size: int) -> None:
     """Have bytes of an open file in memory, so that the loop does not wait for the disk."""
     if not _is_warm(descriptor, offset, size):
         await _pread(descriptor, size, offset)
-
-
-class FileBody:
-    """An open file, or ``length`` bytes of it from ``start`` on; ``async with`` opens and closes it."""
-
-    def __init__(self, path: str | os.PathLike[str], start: int = 0, length: int | None = None) -> None:
-        self.path = path
-        self.left = length or 0  # bytes still to be read
-        self.position = start
-        self.descriptor = -1
-        self._whole = length is None
-
-    async def __aenter__(self) -> "FileBody":
-        self.descriptor, found = await open_file(self.path)
-        if self._whole:
-            self.left = found.st_size - self.position
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        os.close(self.descriptor)
-
-    async def read(self, size: int) -> bytes:
-        """The next bytes, at most ``size``; ``b""`` at the end.
-
-        Raises ``ResponseError`` if the file became shorter than what was promised of it.
-        """
-        if self.left <= 0:
-            return b""
-        piece = await read_at(self.descriptor, self.position, min(self.left, size))
-        if not piece:
-            raise ResponseError(f"{self.path} became {self.left} bytes shorter while it was sent")
-        self.position += len(piece)
-        self.left -= len(piece)
-        return piece

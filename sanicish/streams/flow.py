@@ -21,7 +21,7 @@ HOLD_BODY = 1  # more unread body than the high mark
 HOLD_PIPELINE = 2  # requests wait behind the one that is answered
 HOLD_TURN = 4  # bodies came for so long without a pause that it is the turn of others
 
-_TURN = 0.001  # seconds of reading after which it is the turn of others; longer ones move no more bytes
+_TURN = 0.001  # seconds of reading after which it is the turn of others; longer turns do not raise the throughput
 
 
 class _Ready:
@@ -207,7 +207,7 @@ class FlowControl:
 
     def __await__(self) -> Generator[Any, None, None]:
         if self.lost:
-            yield  # to the loop, once: whoever goes on in spite of the error shall not stop it
+            yield  # to the loop, once: a handler that ignores the error must not stop the loop
         elif self.paused or not self.turn.begin():
             create_future = asyncio.get_running_loop().create_future
             while True:

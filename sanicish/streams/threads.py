@@ -13,8 +13,8 @@ Job = Callable[[], None]
 class Threads:
     """Up to ``most`` threads.
 
-    They are daemons, unlike those of an executor: work that blocks for ever shall not keep the process from ending. Whoever
-    waits for a thread may give up after ``patience`` seconds and ``withdraw`` the job; ``None`` is for ever. A job that waits
+    They are daemons, unlike those of an executor: work that blocks for ever does not keep the process alive. Whoever waits
+    for a thread may give up after ``patience`` seconds and ``withdraw`` the job; ``None`` is for ever. A job that waits
     already is not taken a second time.
     """
 

@@ -5,7 +5,6 @@ import socket
 
 import pytest
 
-from sanicish.config import Config
 from sanicish.server import link as room
 from sanicish.server.link import Link, memory
 
@@ -13,14 +12,11 @@ from sanicish.server.link import Link, memory
 class Served:
     """A server that only remembers what it was asked."""
 
-    def __init__(self, **settings):
+    def __init__(self):
         self.loop = asyncio.get_running_loop()
-        self.app = self
-        self.config = Config(settings, load_env=False)
         self.asked, self.forced = asyncio.Event(), asyncio.Event()
         self.drain = None
         self.made_way = False
-        self.handler = lambda exchange: exchange
 
     def make_way(self):
         self.made_way = True
@@ -53,7 +49,7 @@ def test_memory_is_what_the_process_holds():
 @pytest.mark.parametrize(("limit", "said"), [(1, b"s"), (10**15, b"")])
 async def test_worker_that_holds_too_much_asks_to_be_replaced(line, limit, said):
     ours, link = line
-    link._weigh(Served(), limit)
+    link._check_memory(asyncio.get_running_loop(), limit)
     try:
         assert ours.recv(10) == said
     except BlockingIOError:
@@ -62,15 +58,23 @@ async def test_worker_that_holds_too_much_asks_to_be_replaced(line, limit, said)
 
 async def test_worker_asks_to_be_replaced_after_so_many_requests_and_again_after_as_many_more(line):
     ours, link = line
-    server = Served()
-    link._count(server, 3)
+    handler = link.with_max_requests(lambda exchange: exchange, {"MAX_REQUESTS": 3})
     for _ in range(2):
-        server.handler(None)
+        assert handler("exchange") == "exchange"
     with pytest.raises(BlockingIOError):
         ours.recv(10)
     for _ in range(4):
-        server.handler(None)
+        handler("exchange")
     assert ours.recv(10) == b"ss"
+
+
+def test_without_a_limit_the_handler_stays_as_it_is(line):
+    _, link = line
+
+    def handler(exchange):
+        return exchange
+
+    assert link.with_max_requests(handler, {"MAX_REQUESTS": None}) is handler
 
 
 @pytest.mark.parametrize(("word", "drain", "forced"), [(b"l", False, False), (b"d", True, False), (b"f", False, True)])

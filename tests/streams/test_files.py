@@ -5,14 +5,15 @@ import errno
 import os
 import tempfile
 import threading
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from sanicish.exceptions import FileNotFound, Forbidden, ResponseError
+from sanicish.exceptions import FileNotFound, Forbidden
 from sanicish.http.media import content_disposition, guess_type
 from sanicish.streams import files
-from sanicish.streams.files import FileBody, stat_file
+from sanicish.streams.files import open_file, read_at
 
 
 @pytest.fixture
@@ -58,60 +59,41 @@ def target_of(descriptor):
         return ""  # the one that listed them
 
 
-async def read_all(body, size=4):
-    pieces = []
-    while piece := await body.read(size):
-        pieces.append(piece)
-    return pieces
+@asynccontextmanager
+async def opened(path):
+    """A descriptor, and the status of the file."""
+    descriptor, status = await open_file(path)
+    try:
+        yield descriptor, status
+    finally:
+        os.close(descriptor)
 
 
 # Reading
 
 
-@pytest.mark.usefixtures("descriptors")
-async def test_a_file_is_read_in_pieces_to_its_end(path):
-    async with FileBody(path) as body:
-        assert body.left == 10
-        assert await read_all(body) == [b"0123", b"4567", b"89"]
-        assert await body.read(4) == b""
-        assert body.left == 0
+@pytest.fixture(params=["in memory", "on the disk"])
+def place(request, monkeypatch):
+    """Where the bytes of a file are, as far as the kernel tells."""
+    if request.param == "on the disk":
+        monkeypatch.setattr(files, "_NOWAIT", 0)
 
 
-async def test_a_part_of_a_file_is_read_and_no_byte_more(path):
-    async with FileBody(path, 2, 5) as body:
-        assert await read_all(body) == [b"2345", b"6"]
-    async with FileBody(path, 7) as body:
-        assert await read_all(body) == [b"789"]
+@pytest.mark.usefixtures("descriptors", "place")
+async def test_bytes_are_read_by_position_and_none_behind_the_end(path):
+    async with opened(path) as (descriptor, status):
+        assert status.st_size == 10
+        assert await read_at(descriptor, 8, 4) == b"89"
+        assert await read_at(descriptor, 2, 4) == b"2345"
+        assert await read_at(descriptor, 10, 4) == b""
 
 
-async def test_an_empty_file_has_no_piece(tmp_path):
-    (tmp_path / "empty").touch()
-    async with FileBody(tmp_path / "empty") as body:
-        assert body.left == 0
-        assert await body.read(4) == b""
-
-
-@pytest.mark.usefixtures("descriptors")
-async def test_a_file_that_shrinks_is_an_error_and_never_an_end(path):
-    async with FileBody(path) as body:
-        await body.read(4)
-        os.truncate(path, 2)
-        with pytest.raises(ResponseError, match="6 bytes shorter"):
-            await body.read(4)
-
-
-async def test_a_file_that_grows_is_sent_as_long_as_it_was_when_it_was_opened(path):
-    async with FileBody(path) as body:
-        with path.open("ab") as more:
-            more.write(b"more")
-        assert b"".join(await read_all(body)) == b"0123456789"
-
-
-async def test_a_file_that_is_replaced_is_sent_as_it_was_opened(path, tmp_path):
+@pytest.mark.usefixtures("place")
+async def test_a_file_that_is_replaced_is_read_as_it_was_opened(path, tmp_path):
     (tmp_path / "other").write_bytes(b"x")
-    async with FileBody(path) as body:
+    async with opened(path) as (descriptor, _):
         os.replace(tmp_path / "other", path)
-        assert b"".join(await read_all(body)) == b"0123456789"
+        assert await read_at(descriptor, 0, 10) == b"0123456789"
 
 
 # Refusing
@@ -139,34 +121,27 @@ def odd_names(tmp_path):
 async def test_what_is_no_regular_file_is_not_found(tmp_path):
     for name in odd_names(tmp_path):
         with pytest.raises(FileNotFound) as caught:
-            await stat_file(name)
+            await open_file(name)
         assert caught.value.path == name
-        with pytest.raises(FileNotFound):
-            async with FileBody(name):
-                pass
 
 
 @pytest.mark.usefixtures("descriptors")
 async def test_a_fifo_is_refused_without_waiting_for_who_writes_to_it(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     with pytest.raises(FileNotFound):
-        await stat_file(tmp_path / "fifo")
-    with pytest.raises(FileNotFound):
-        async with FileBody(tmp_path / "fifo"):
-            pass
+        await open_file(tmp_path / "fifo")
 
 
 async def test_a_file_that_may_not_be_read_is_forbidden(locked):
-    with pytest.raises(Forbidden):
-        async with FileBody(locked / "file"):
-            pass
-    with pytest.raises(Forbidden):
-        await stat_file(locked / "inside" / "file")
+    for path in (locked / "file", locked / "inside" / "file"):
+        with pytest.raises(Forbidden):
+            await open_file(path)
 
 
 async def test_a_link_to_a_file_is_that_file(path, tmp_path):
     (tmp_path / "link").symlink_to(path)
-    assert (await stat_file(tmp_path / "link")).st_size == 10
+    async with opened(tmp_path / "link") as (_, status):
+        assert status.st_size == 10
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.EIO, errno.ENOMEM])
@@ -177,8 +152,7 @@ async def test_a_failure_of_the_machine_is_not_told_as_a_missing_file(path, monk
     monkeypatch.setattr(files, "_syscall", None)
     monkeypatch.setattr(files.os, "open", fail)
     with pytest.raises(OSError, match="Errno") as caught:
-        async with FileBody(path):
-            pass
+        await open_file(path)
     assert caught.value.errno == number
 
 
@@ -217,11 +191,7 @@ async def test_an_opening_that_is_given_up_leaves_no_descriptor(path, tmp_path, 
     closed = []
     monkeypatch.setattr(files.os, "close", lambda fd, close=os.close: (closed.append(fd), close(fd)))
 
-    async def use():
-        async with FileBody(path if outcome == "opened" else tmp_path / "missing"):
-            pytest.fail("it was cancelled before")
-
-    task = asyncio.create_task(use())
+    task = asyncio.create_task(open_file(path if outcome == "opened" else tmp_path / "missing"))
     await gate.wait_entered()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -235,24 +205,16 @@ async def test_an_opening_that_is_given_up_leaves_no_descriptor(path, tmp_path, 
     assert len(closed) == (outcome == "opened")
 
 
-async def test_a_read_that_is_given_up_closes_the_file_at_once(path, monkeypatch):
+async def test_a_read_that_is_given_up_does_not_wait_for_its_thread(path, monkeypatch):
     monkeypatch.setattr(files, "_NOWAIT", 0)
     gate = Gate(lambda *arguments: b"late")
     monkeypatch.setattr(files, "_pread", files.aiofiles.os.wrap(gate))
-    held = []
-
-    async def use():
-        async with FileBody(path) as body:
-            held.append(body.descriptor)
-            await body.read(4)
-
-    task = asyncio.create_task(use())
-    await gate.wait_entered()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    with pytest.raises(OSError, match="Bad file descriptor"):
-        os.fstat(held[0])
+    async with opened(path) as (descriptor, _):
+        task = asyncio.create_task(read_at(descriptor, 0, 4))
+        await gate.wait_entered()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
     gate.go.set()
     await settle()
 
