@@ -5,6 +5,7 @@ from collections.abc import ItemsView, Iterable, Iterator, Mapping, MutableMappi
 from typing import Any
 
 from sanicish.exceptions import ResponseError
+from sanicish.grammar import FIELD_VALUE, RECEIVED_VALUE, TOKEN
 
 __all__ = [
     "NOT_FOR_TRAILERS",
@@ -17,11 +18,9 @@ __all__ = [
     "split_tokens",
 ]
 
-_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 5.6.2, token
-# RFC 9110 5.5: visible US-ASCII and blanks, nothing else. CR, LF and NUL here are how responses are split, and 8-bit
-# text is read differently by everyone, so both are refused where a field is set and can never reach the wire.
-_VALUE = re.compile(r"[\t\x20-\x7e]*")
-_OBSOLETE_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")  # with obs-text, which is opaque data to everybody between
+_NAME = re.compile(TOKEN)
+_VALUE = re.compile(FIELD_VALUE)
+_RECEIVED_VALUE = re.compile(RECEIVED_VALUE.encode())
 
 # RFC 9110 6.5.1: fields about framing, routing, authentication or content are not for trailers.
 _NAMES = """
@@ -135,7 +134,7 @@ class Headers(MutableMapping[str, str]):
             name, value = str(raw_name, "latin-1"), bytes(raw_value)
             if _NAME.fullmatch(name) is None:
                 raise ValueError(f"not a header name: {raw_name!r}")
-            if _OBSOLETE_VALUE.fullmatch(value) is None:
+            if _RECEIVED_VALUE.fullmatch(value) is None:
                 raise ValueError(f"header {name} has a value that cannot be sent: {value!r}")
             store.setdefault(name.lower(), []).append((name, value.strip(b" \t").decode("latin-1")))
         return self

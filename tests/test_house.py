@@ -82,6 +82,10 @@ def test_only_the_wire_holds_line_breaks_of_http(path):
             assert end not in node.value, f"{path.name}:{node.lineno}"
 
 
+def test_the_characters_of_a_token_are_written_once():
+    assert [path.name for path in FILES if "!#$%&'*+" in path.read_text("utf-8")] == ["grammar.py"]
+
+
 @every_file
 def test_no_file_is_too_long_to_be_one_idea(path):
     assert len(path.read_text("utf-8").splitlines()) <= MOST_LINES

@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from sanicish.config import Config, words
+from sanicish.grammar import TOKEN
 from sanicish.headers import Headers
 
 __all__ = ["is_proxied", "parse_forwarded"]
 
 # A pair of an element, read from its end: what our proxy added stands there, and no quote that a client left open
 # before it can swallow it.
-_TOKEN = r"([\w!#$%&'*+\-.^`|~]+)"
-_PAIR_BACKWARDS = re.compile(rf'\s*(?:{_TOKEN}|"([^"]*)")={_TOKEN}\s*(?:([;,])|$)', re.ASCII)
+_PAIR_BACKWARDS = re.compile(rf'\s*(?:({TOKEN})|"([^"]*)")=({TOKEN})\s*(?:([;,])|$)', re.ASCII)
 _BETWEEN = re.compile(r"[\s,]*", re.ASCII)
 
 _SCHEMES = frozenset({"http", "https", "ws", "wss"})

@@ -3,12 +3,13 @@
 import re
 
 from sanicish.exceptions import BadRequest
+from sanicish.grammar import RECEIVED_VALUE, TOKEN
 
 __all__ = ["Field", "read_field"]
 
 Field = tuple[bytes, bytes]
 
-_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)")
+_LINE = re.compile(rf"({TOKEN}):[ \t]*({RECEIVED_VALUE})".encode())
 
 
 def read_field(line: bytes) -> Field:

@@ -29,6 +29,7 @@ from sanicish.exceptions import (
     VersionNotSupported,
 )
 from sanicish.exchange import RequestHead
+from sanicish.grammar import TOKEN
 from sanicish.http1.chunks import ChunkedBody
 from sanicish.http1.fields import Field
 
@@ -41,7 +42,7 @@ _HOST = re.compile(rb"(?:[A-Za-z0-9._~-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 _ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#]+)([^#]*)")
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _FOREIGN = re.compile(rb"[^\r\n]* (?:RTSP|ICE)/")  # llhttp reports their 1.0 and 1.1 as HTTP's
-_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_TOKEN = re.compile(TOKEN.encode())
 
 _HOST_FIELD, _LENGTH, _CODING, _CONNECTION, _EXPECT, _SECRET = range(6)
 _SPECIAL = {

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from sanicish.server.serve import new_loop
-from sanicish.testing.messages import Pairs, Sent, TestResponse, encode_request, target_of
+from sanicish.testing.messages import Pairs, Sent, TestResponse, encode_request, ends_at_head, target_of
 from sanicish.testing.streaming import TestClient
 
 __all__ = ["SanicTestClient"]
@@ -38,7 +38,7 @@ async def _fetch(address: Any, sent: Sent, url: str) -> TestResponse:
                 break
             response.parser.feed_data(data)
             response.status = response.parser.get_status_code()
-            if response.status >= 200 and (sent.head.startswith(b"HEAD ") or response.status in (204, 304)):
+            if ends_at_head(sent.head.partition(b" ")[0].decode(), response.status):
                 response.complete = True
     except ConnectionError:
         pass  # a reset: what came until then is what there is

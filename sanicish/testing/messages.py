@@ -12,7 +12,7 @@ from httptools import HttpResponseParser
 
 from sanicish.headers import Headers
 
-__all__ = ["Pairs", "Sent", "TestResponse", "encode_request", "target_of"]
+__all__ = ["Pairs", "Sent", "TestResponse", "encode_request", "ends_at_head", "target_of"]
 
 Pairs = Mapping[str, Any] | Iterable[tuple[str, Any]]
 
@@ -122,6 +122,11 @@ class Sent(NamedTuple):
 
     head: bytes
     body: bytes
+
+
+def ends_at_head(method: str, status: int) -> bool:
+    """Whether a response has no body whatever its fields say (RFC 9112 6.3, rule 1); interim ones are no responses here."""
+    return status >= 200 and (method == "HEAD" or status in (204, 304))
 
 
 def encode_request(

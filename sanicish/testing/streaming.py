@@ -13,7 +13,7 @@ from typing import Any, Self
 from urllib.parse import urljoin, urlsplit
 
 from sanicish.headers import Headers
-from sanicish.testing.messages import Pairs, TestResponse, encode_request, target_of
+from sanicish.testing.messages import Pairs, TestResponse, encode_request, ends_at_head, target_of
 
 __all__ = ["TestClient", "TestConnection"]
 
@@ -173,7 +173,7 @@ class TestConnection(asyncio.Protocol):
         response = self._response
         response.parser.feed_data(data)
         response.status = response.parser.get_status_code() if response.headers or response.complete else 0
-        if response.status >= 200 and (self._method == "HEAD" or response.status in (204, 304)):
+        if ends_at_head(self._method, response.status):
             response.complete = True
         if self._rate is not None:
             self._transport.pause_reading()
