@@ -5,6 +5,7 @@ It never knows a socket, and of the application only what ``Application`` names.
 
 import asyncio
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any, Protocol
 
 from sanicish.compression.coders import named_encodings
@@ -19,7 +20,7 @@ from sanicish.exceptions import (
     ServerError,
     ServiceUnavailable,
 )
-from sanicish.exchange import Exchange, Outcome
+from sanicish.exchange import Exchange, Outcome, Rules
 from sanicish.handlers import ErrorHandler
 from sanicish.interruption import is_cancellation, is_interruption
 from sanicish.log import error_logger, logger
@@ -31,7 +32,7 @@ from sanicish.signals import Signals
 from sanicish.streams.incoming import EMPTY
 from sanicish.streams.threads import threads
 
-__all__ = ["Application", "answer", "name", "pass_response", "prepare"]
+__all__ = ["Application", "answer", "pass_response", "prepare"]
 
 Middleware = Callable[..., Any]
 
@@ -54,7 +55,7 @@ class Application(Protocol):
 
 
 def prepare(app: Application) -> None:
-    """Take what the settings ask of every answer, before the first one is given."""
+    """Take what the settings ask of every response, before the first one is given."""
     threads.most, threads.patience = app.config["SYNC_THREADS"], app.config["SYNC_THREAD_TIMEOUT"]
     if app.config["REQUEST_ID_IN_RESPONSE"] and _tell_id not in app.response_middleware:
         app.response_middleware.append(_tell_id)
@@ -84,6 +85,7 @@ async def answer(app: Application, exchange: Exchange) -> None:
             await _answer_without_route(app, request, exchange, error)
             return
         request.route = route
+        exchange.route_name = route.name
         request.match_info = values
         if "%" in request.path:  # middleware has to see the path that was matched: /%61dmin is /admin
             request.path = route.spelled(request.path)
@@ -91,8 +93,8 @@ async def answer(app: Application, exchange: Exchange) -> None:
         if app.early_middleware or route.early_middleware:
             response = await _first((*app.early_middleware, *route.early_middleware), request)
         if response is None:
-            if route.tuned or not app.config["CANCEL_ON_DISCONNECT"]:
-                _tune(app, route, exchange)
+            if route.has_rules or not app.config["CANCEL_ON_DISCONNECT"]:
+                _apply_rules(app, route, exchange)
             if route.stream:
                 request.stream = exchange.body
                 _limit_stream(route, exchange)
@@ -139,21 +141,8 @@ def _not_cancelled(app: Application, request: Request, error: asyncio.CancelledE
     return said
 
 
-def name(app: Application, exchange: Exchange) -> tuple[str, str, str | None]:
-    """The name of the route that answers an exchange, empty if none does; its client; its id if it has one."""
-    request = app.request_class(exchange, app)
-    try:
-        route, _ = app.router.match(request.method, request.path, _host(request) if app.router.has_hosts else None)
-    except SanicException:
-        found = ""
-    else:
-        found = route.name
-    id = exchange.request_id or exchange.told_id(app.config.id_field)
-    return found, request.remote_addr or exchange.conn.peer, None if id is None else str(id)
-
-
 async def _answer_without_route(app: Application, request: Request, exchange: Exchange, error: SanicException) -> None:
-    """Middleware may have an answer where no route is."""
+    """Middleware may have a response where no route is."""
     if request.raw_url == b"*":
         exchange.send_whole(200, None, None, b"")
         return
@@ -169,11 +158,13 @@ def _host(request: Request) -> str:
     return host
 
 
-def _tune(app: Application, route: Route, exchange: Exchange) -> None:
-    """What the route says of clocks and of clients that leave, where it differs from the settings."""
-    exchange.clocks = route.options.clocks() or None
-    exchange.half_close = route.options.half_close
-    exchange.shielded = route.options.shield or not (app.config["CANCEL_ON_DISCONNECT"] or route.stream)
+def _apply_rules(app: Application, route: Route, exchange: Exchange) -> None:
+    """What the route says of timeouts and of clients that leave, where it differs from the settings."""
+    exchange.rules = Rules(
+        route.options.timeouts() or None,
+        shielded=route.options.shield or not (app.config["CANCEL_ON_DISCONNECT"] or route.stream),
+        half_close=route.options.half_close,
+    )
 
 
 def _limit_stream(route: Route, exchange: Exchange) -> None:
@@ -261,8 +252,8 @@ async def _send(app: Application, request: Request, exchange: Exchange, response
     if isinstance(response, HTTPResponse):
         response.send_to(exchange)
     else:
-        if exchange.shielded and route is not None:
-            exchange.shielded = route.options.shield  # only a route can keep a stream running for nobody
+        if exchange.rules.shielded and not (route is not None and route.options.shield):
+            exchange.rules = replace(exchange.rules, shielded=False)  # only a route keeps a stream running for nobody
         await response.stream_to(exchange)
 
 
@@ -283,7 +274,7 @@ def _checked(request: Request, value: Any, middleware: Middleware | None) -> Bas
 async def _fail(
     app: Application, request: Request, exchange: Exchange, error: BaseException, *, passed: bool = False
 ) -> None:
-    """Answer an error; one that comes after the head can only be shown by cutting the answer."""
+    """Answer an error; one that comes after the head can only be shown by cutting the response."""
     if app.signals and not _was_reported(error):
         await app.signals.failed(request, error)
     if exchange.started:
@@ -319,7 +310,7 @@ def _was_reported(error: BaseException) -> bool:
 
 
 def _cut(app: Application, request: Request, exchange: Exchange, error: BaseException) -> None:
-    """End an answer that failed: by a page if nothing of it has left, else without an end."""
+    """End a response that failed: by a page if nothing of it has left, else without an end."""
     if not exchange.started:
         app.error_handler.log(request, error)
         app.error_handler.default(request, error).send_to(exchange)
@@ -330,7 +321,7 @@ def _cut(app: Application, request: Request, exchange: Exchange, error: BaseExce
             "%s %s failed %s",
             request.method,
             request.path,
-            "after its answer" if ended else "after its answer had begun; it was cut",
+            "after its response" if ended else "after its response had begun; it was cut",
             exc_info=error,
         )
     exchange.abort(Outcome.FAILED)

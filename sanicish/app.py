@@ -6,12 +6,11 @@ How one exchange is answered stands in ``answering``; what can be registered, in
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
-from functools import partial
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from sanicish import log
-from sanicish.answering import answer, name, pass_response, prepare
+from sanicish.answering import answer, pass_response, prepare
 from sanicish.asgi.application import Receive, Scope, Send, answer_asgi
 from sanicish.blueprints import Blueprint, BlueprintGroup, Mounted
 from sanicish.compression.exchange import Compression
@@ -159,7 +158,7 @@ class Sanic(Registry):
 
     def streams(self, most: int | None = None) -> list[OpenStream]:
         """Every exchange that is open in this process now, the oldest first, at ``most`` so many (see ``OpenStream``)."""
-        return open_streams(self.connections, partial(name, self), most, self)
+        return open_streams(self.connections, self, most)
 
     @property
     def connections(self) -> Collection[HttpProtocol]:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from sanicish.exceptions import InvalidSetting, LoadFileException, PyFileError
 
-__all__ = ["CHOICES", "DEFAULTS", "Clocks", "Config", "Limits", "is_forwarded", "is_proxy", "words"]
+__all__ = ["CHOICES", "DEFAULTS", "Config", "Limits", "Timeouts", "is_forwarded", "is_proxy", "words"]
 
 DEFAULTS: dict[str, Any] = {
     # requests
@@ -37,7 +37,7 @@ DEFAULTS: dict[str, Any] = {
     "REQUEST_ID_HEADER": "X-Request-ID",
     "REQUEST_ID_IN_RESPONSE": False,  # whether answers tell it, in the same header
     # responses
-    "RESPONSE_TIMEOUT": 60,  # until the answer starts; never applies to a stream that has begun
+    "RESPONSE_TIMEOUT": 60,  # until the response starts; never applies to a stream that has begun
     "RESPONSE_BUFFER_SIZE": 65_536,  # unsent bytes above which an awaited write waits
     "RESPONSE_BUFFER_LIMIT": 16 * 1024 * 1024,  # unsent bytes above which a write without await raises
     "WRITE_TIMEOUT": 60,  # a client that takes nothing
@@ -206,7 +206,7 @@ class Limits(NamedTuple):
     stream_body: int | None
 
 
-class Clocks(NamedTuple):
+class Timeouts(NamedTuple):
     """How long each thing may take, in seconds, and how slow a body may be, in bytes a second; ``None`` is off."""
 
     head: float | None
@@ -380,9 +380,9 @@ class Config(dict[str, Any]):
             stream_body=self["REQUEST_STREAM_MAX_SIZE"],
         )
 
-    def clocks(self) -> Clocks:
-        """The clocks of a server; routes and responses may set their own for one exchange."""
-        return Clocks(
+    def timeouts(self) -> Timeouts:
+        """The timeouts of a server; routes and responses may set their own for one exchange."""
+        return Timeouts(
             head=self["REQUEST_TIMEOUT"],
             body_idle=self["REQUEST_IDLE_TIMEOUT"],
             response=self["RESPONSE_TIMEOUT"],

@@ -31,7 +31,7 @@ def is_interim(status: object) -> bool:
 
 
 def has_message_body(status: int) -> bool:
-    """Whether an answer with this status may carry content (RFC 9110 sections 6.4.1, 15.3.5, 15.4.5).
+    """Whether a response with this status may carry content (RFC 9110 sections 6.4.1, 15.3.5, 15.4.5).
 
     205 promises an empty body too, but announces it with ``Content-Length: 0``.
     """

@@ -77,7 +77,7 @@ class RequestCookies(dict[str, str]):
 
 
 def _late() -> RuntimeError:
-    return RuntimeError("the head of this answer has left; its cookies cannot change any more")
+    return RuntimeError("the head of this response has left; its cookies cannot change any more")
 
 
 class Cookie(MutableMapping[str, Any]):

@@ -2,7 +2,7 @@
 
 Three families, and every error belongs to one of them:
 
-* ``SanicException`` carries a status and becomes an answer with that status;
+* ``SanicException`` carries a status and becomes a response with that status;
 * ``ClientDisconnected`` says the peer is gone and becomes silence;
 * ``ResponseError`` is a mistake of the application on its own answer: it is logged, and the
   answer is cut rather than ended, so that no broken answer ever looks whole.
@@ -76,10 +76,10 @@ class PostgresUnavailable(RuntimeError):
 
 
 class SanicException(Exception):
-    """An error that becomes an answer.
+    """An error that becomes a response.
 
-    ``status_code`` is the status of that answer (500 when neither the class nor the call names
-    one), ``message`` the sentence shown to the client, ``headers`` extra fields of the answer.
+    ``status_code`` is the status of that response (500 when neither the class nor the call names
+    one), ``message`` the sentence shown to the client, ``headers`` extra fields of the response.
     ``quiet`` keeps it out of the error log; errors below 500 are quiet unless told otherwise.
     """
 
@@ -279,7 +279,7 @@ class MethodNotImplemented(SanicException):
 
 @add_status_code(503)
 class ServiceUnavailable(SanicException):
-    """503: no answer now; perhaps later."""
+    """503: no response now; perhaps later."""
 
 
 @add_status_code(505)
@@ -338,7 +338,7 @@ class ResponseCut(ResponseError):
 
 
 class StreamClosed(ResponseError):
-    """Something was written after the end of the answer."""
+    """Something was written after the end of the response."""
 
 
 class WriteBufferFull(ResponseError):

@@ -1,29 +1,37 @@
-"""The waist: all that server and application say to each other.
+"""All that server and framework say to each other.
 
-An exchange is one request and its one response (RFC 9110 section 3.9). The wire wing makes exchanges and knows
-nothing of routes; the framework wing answers them and knows nothing of sockets. Whatever wants to change an
-answer wraps an Exchange.
+An exchange is one request and its one response (RFC 9110 section 3.9). The server makes exchanges and knows nothing of
+routes; the framework answers them and knows nothing of sockets. Whatever changes every response wraps an exchange.
 """
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextvars import copy_context
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 from inspect import iscoroutinefunction
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any, Literal
 
-from sanicish.exceptions import ResponseError
 from sanicish.headers import Headers, Trailers
 from sanicish.interruption import is_of_signal
 from sanicish.log import error_logger
-from sanicish.streams.files import read_at
 from sanicish.streams.incoming import RequestStream
 
-__all__ = ["Answer", "ConnInfo", "Exchange", "Handler", "Notice", "Outcome", "RequestHead", "WrappedExchange"]
+__all__ = [
+    "DEFAULT_RULES",
+    "OVER",
+    "Answer",
+    "ConnInfo",
+    "Exchange",
+    "Handler",
+    "Notice",
+    "Outcome",
+    "RequestHead",
+    "Rules",
+]
 
 
 class Outcome(StrEnum):
@@ -42,7 +50,8 @@ class RequestHead:
 
     ``target`` is bytes in origin form or ``*``, ``path`` the target without its query, as text, still percent-encoded;
     ``fields`` pairs of lower-case name and value, in order, as bytes.
-    ``body_length`` is bytes, 0 for no body and ``None`` for a chunked one.
+    ``body_length`` is bytes, 0 for no body and ``None`` for a chunked one. ``protocol`` is what the client offers to
+    switch to, in lower case, empty if nothing (``Upgrade``, RFC 9110 7.8; ``:protocol``, RFC 8441).
     """
 
     method: str
@@ -52,6 +61,7 @@ class RequestHead:
     keep_alive: bool = True
     body_length: int | None = 0
     expect_continue: bool = False
+    protocol: str = ""
     path: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -61,9 +71,6 @@ class RequestHead:
     def query_string(self) -> str:
         """What follows the first ``?`` of the target, as text."""
         return self.target.partition(b"?")[2].decode("latin-1")
-
-
-Notice = Literal["disconnect", "shutdown"]
 
 
 class ConnInfo:
@@ -130,8 +137,28 @@ def _nothing(name: str) -> None:
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What holds for one exchange and differs from the settings of the server.
+
+    ``timeouts`` are seconds by their names in ``config.Timeouts``, ``None`` switches one off.
+    """
+
+    timeouts: Mapping[str, float | None] | None = None
+    shielded: bool = False  # the handler runs to its end even when the client is gone
+    half_close: bool = False  # a client that ends its side waits for the response, and is not leaving
+
+    def with_timeouts(self, timeouts: Mapping[str, float | None]) -> "Rules":
+        """The same rules with these timeouts added."""
+        return replace(self, timeouts={**(self.timeouts or {}), **timeouts})
+
+
+DEFAULT_RULES = Rules()
+
+Notice = Literal["disconnect", "shutdown", "end"]
+OVER: Any = MappingProxyType({"end": ()})  # the notices of an exchange that has ended, and nothing else has happened
+
 _LONGEST_ID = 200  # characters
-_READ = 262_144  # bytes of a file that are read at once; more make nothing faster
 
 
 class Exchange(ABC):
@@ -142,24 +169,19 @@ class Exchange(ABC):
     """
 
     __slots__ = (
-        "began",
         "body",
         "bytes_sent",
         "cancel_reason",
-        "client_left",
-        "clocks",
         "conn",
-        "half_close",
         "head",
-        "left",
+        "head_sent_at",
         "notices",
-        "on_end",
         "outcome",
         "request_id",
-        "shielded",
-        "started",
+        "route_name",
+        "rules",
+        "started_at",
         "status",
-        "streamed",
         "trailers",
     )
 
@@ -167,92 +189,106 @@ class Exchange(ABC):
         self.head = head
         self.body = body
         self.conn = conn
-        self.started = False  # a head has left, or is about to
-        self.streamed = False  # and is written piece by piece
-        self.status = 0  # of the answer, once started
-        self.bytes_sent = 0  # of the answer's body
-        self.trailers: Trailers | None = None  # to be sent behind it, where that can be
-        self.began = 0.0  # on the monotonic clock: when its handler did; 0 before that
-        self.left = 0.0  # and when the head of a streamed answer did
+        self.rules = DEFAULT_RULES
+        self.route_name = ""  # of the route that matched
         self.request_id: Any = None  # once somebody has asked for it
+        self.status = 0  # of the response, once a head was sent or is about to be
+        self.bytes_sent = 0  # of the body of the response
+        self.trailers: Trailers | None = None  # to be sent behind the body, where that can be
+        self.started_at = 0.0  # on the monotonic clock: when the handler started; 0 before that
+        self.head_sent_at = 0.0  # and when the head of a streamed response was sent
         self.outcome: Outcome | None = None  # None until the exchange has ended
         self.cancel_reason: str | None = None  # why the handler was cancelled, if it was
-        self.client_left = False  # before the response was complete, as far as anybody can tell
-        self.clocks: Mapping[str, float | None] | None = None  # those that differ from the server's, by name
-        self.shielded = False  # the handler runs to its end even when the client is gone
-        self.half_close = False  # a client that ends its side is waiting for the answer, not leaving
-        self.on_end: Sequence[Callable[[Exchange], Any]] | None = None  # called once, with the outcome; () after that
-        self.notices: dict[Notice, list[Callable[[], Any]]] | None = None  # who wants to be told of what
+        # Who waits for what, and () for what has happened.
+        self.notices: dict[Notice, Any] | None = None
 
-    def told_id(self, field: bytes | None) -> str | None:
+    @property
+    def started(self) -> bool:
+        """Whether a head was sent, or is about to be."""
+        return self.status != 0
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the response is written piece by piece."""
+        return self.head_sent_at != 0.0
+
+    @property
+    def client_left(self) -> bool:
+        """Whether the client left before the response was complete, as far as anybody can tell."""
+        return self.notices is not None and self.notices.get("disconnect") == ()
+
+    def client_request_id(self, field: bytes | None) -> str | None:
         """What the client calls this request in a field, whose name is given in lower case.
 
-        It goes into logs, answers and other services, so it is taken only if it is plain: visible ASCII, and short.
+        It goes into logs, responses and other services, so it is taken only if it is plain: visible ASCII, and short.
         """
-        for one, value in self.head.fields:
-            if one == field:
+        for name, value in self.head.fields:
+            if name == field:
                 plain = 0 < len(value) <= _LONGEST_ID and all(0x20 < byte < 0x7F for byte in value)
                 return value.decode() if plain else None
         return None
 
-    # The end
-
-    def when_over(self, function: "Callable[[Exchange], Any]") -> None:
-        """Call a function once the exchange has ended and its handler too, or now if that has been."""
-        waiting = self.on_end
-        if waiting is not None and not waiting:
-            self._tell(function)
-        else:
-            self.on_end = [*(waiting or ()), function]
-
-    def over(self) -> None:
-        """The exchange has ended, and its handler too: call whoever waits for that, once."""
-        waiting, self.on_end = self.on_end, ()
-        for function in waiting or ():
-            self._tell(function)
-
-    def _tell(self, function: "Callable[[Exchange], Any]") -> None:
-        try:
-            function(self)
-        except BaseException as error:
-            if is_of_signal(error):
-                raise
-            error_logger.exception("a callback at the end of %s failed", self.head.path)
-
     # What may happen meanwhile
 
-    def on(self, notice: "Notice", function: Callable[[], Any]) -> None:
+    def on(self, notice: Notice, function: Callable[[], Any]) -> None:
         """Call a plain function when something happens, in the context of now; or now if it has happened."""
         if iscoroutinefunction(function):
             raise TypeError("a plain function is called; for more, let it call app.add_task()")
         if self.has(notice):
             function()
-            return
-        if self.notices is None:
-            self.notices = {}
-        self.notices.setdefault(notice, []).append(partial(copy_context().run, function))
+        else:
+            self._wait(notice, partial(copy_context().run, function))
 
-    async def happened(self, notice: "Notice") -> None:
+    def when_over(self, function: "Callable[[Exchange], Any]") -> None:
+        """Call a function once the exchange has ended and its handler too, or now if that has been."""
+        if self._has_happened("end"):
+            self._call("end", function, self)
+        else:
+            self._wait("end", function)
+
+    async def happened(self, notice: Notice) -> None:
         """Wait until something happens."""
         event = asyncio.Event()
         self.on(notice, event.set)
         await event.wait()
 
-    def notify(self, notice: "Notice") -> None:
+    def notify(self, notice: Notice) -> None:
         """Record that something happened, and call the functions that wait for it."""
-        if notice == "disconnect":
-            self.client_left = True
-        for function in self.notices.pop(notice, ()) if self.notices else ():
-            try:
-                function()
-            except BaseException as error:
-                if is_of_signal(error):
-                    raise
-                error_logger.exception("a function to be called on %s failed", notice)
+        for function in self._happens(notice):
+            self._call(notice, function)
 
-    def has(self, notice: "Notice") -> bool:
-        """Whether the client has left, or the server is about to stop."""
-        return notice == "disconnect" and self.client_left
+    def over(self) -> None:
+        """The exchange has ended, and its handler too: call whoever waits for that, once."""
+        for function in self._happens("end"):
+            self._call("end", function, self)
+
+    def has(self, notice: Notice) -> bool:
+        """Whether the client has left, the server is about to stop, or the exchange and its handler have ended."""
+        return self._has_happened(notice)
+
+    def _has_happened(self, notice: Notice) -> bool:
+        return self.notices is not None and self.notices.get(notice) == ()
+
+    def _happens(self, notice: Notice) -> Iterable[Callable[..., Any]]:
+        """Record it; returns who has waited for it."""
+        notices = self.notices or {}
+        self.notices = {**notices, notice: ()}
+        waiting: Iterable[Callable[..., Any]] = notices.get(notice, ())
+        return waiting
+
+    def _wait(self, notice: Notice, function: Callable[..., Any]) -> None:
+        notices = self.notices
+        if notices is None or notices is OVER:
+            notices = self.notices = dict(notices or {})
+        notices.setdefault(notice, []).append(function)
+
+    def _call(self, notice: Notice, function: Callable[..., Any], *arguments: Any) -> None:
+        try:
+            function(*arguments)
+        except BaseException as error:
+            if is_of_signal(error):
+                raise
+            error_logger.exception("a function to be called on the %s of %s failed", notice, self.head.path)
 
     @property
     def congested(self) -> bool:
@@ -272,7 +308,7 @@ class Exchange(ABC):
     @property
     @abstractmethod
     def bodiless(self) -> bool:
-        """Whether the answer that was started has no body whatever is written (HEAD, 204, 304)."""
+        """Whether the response that was started has no body whatever is written (HEAD, 204, 304)."""
 
     @abstractmethod
     def inform(self, status: int, headers: Headers | None = None) -> bool:
@@ -297,18 +333,12 @@ class Exchange(ABC):
         ``WriteBufferFull`` when too much was written without awaiting.
         """
 
-    async def send_file(self, descriptor: int, offset: int, count: int) -> None:
-        """Write ``count`` bytes of an open file from ``offset`` on, in the way that is fastest here.
+    async def send_file(self, descriptor: int, offset: int, count: int) -> bool:
+        """Send ``count`` bytes of an open file from ``offset`` on; False, and nothing is sent, where ``write`` is the way.
 
         Raises ``ResponseError`` if the file has become shorter, and what ``write`` raises.
         """
-        while count:
-            data = await read_at(descriptor, offset, min(count, _READ))
-            if not data:
-                raise ResponseError(f"the file became {count} bytes shorter while it was sent")
-            await self.write(data)
-            offset += len(data)
-            count -= len(data)
+        return False
 
     @abstractmethod
     def flush(self) -> Awaitable[None]:
@@ -320,88 +350,20 @@ class Exchange(ABC):
 
     @abstractmethod
     def send_whole(self, status: int, headers: Headers | None, content_type: str | None, body: bytes) -> None:
-        """A complete answer in one call."""
+        """A complete response in one call."""
+
+    @abstractmethod
+    def tunnel(self, status: int, headers: Headers) -> None:
+        """Send a head behind which neither body has framing or length: the client has asked for ``head.protocol``.
+
+        From here on ``body`` is what the client sends, ``write`` sends as it is, ``finish`` ends the connection.
+        Timeouts of request and response are off. Raises ``StreamClosed`` once the response has started, and
+        ``ResponseError`` where no tunnel can be had (RFC 9110 7.8).
+        """
 
     @abstractmethod
     def abort(self, outcome: Outcome = Outcome.FAILED) -> None:
         """Stop without an end, so that what was sent cannot be taken for whole."""
-
-
-class WrappedExchange(Exchange):
-    """An exchange around another one: what it does not change itself, the other one does and knows."""
-
-    __slots__ = ("inner",)
-
-    def __init__(self, inner: Exchange) -> None:
-        self.inner = inner
-
-    def notify(self, notice: Notice) -> None:
-        """Record that something happened, and call the functions that wait for it."""
-        self.inner.notify(notice)
-
-    def has(self, notice: Notice) -> bool:
-        """Whether the client has left, or the server is about to stop."""
-        return self.inner.has(notice)
-
-    @property
-    def congested(self) -> bool:
-        """Whether the client is behind: more waits for it than should, or it is gone."""
-        return self.inner.congested
-
-    @property
-    def unsent(self) -> int:
-        """Bytes of the answer that wait in memory for the client."""
-        return self.inner.unsent
-
-    @property
-    def takes_trailers(self) -> bool:
-        """Whether the client asked for trailers, or is to get them unasked."""
-        return self.inner.takes_trailers
-
-    @property
-    def bodiless(self) -> bool:
-        """Whether the answer that was started has no body whatever is written (HEAD, 204, 304)."""
-        return self.inner.bodiless
-
-    def inform(self, status: int, headers: Headers | None = None) -> bool:
-        """Send an interim response now; False if this client is not known to understand it."""
-        return self.inner.inform(status, headers)
-
-    def start(self, status: int, headers: Headers | None, content_type: str | None, chunked: bool | None) -> None:
-        """Choose the framing and hold the head until there is something to send with it."""
-        self.inner.start(status, headers, content_type, chunked)
-
-    def write(self, data: bytes) -> Awaitable[None]:
-        """Frame and send."""
-        return self.inner.write(data)
-
-    async def send_file(self, descriptor: int, offset: int, count: int) -> None:
-        """Write ``count`` bytes of an open file."""
-        await self.inner.send_file(descriptor, offset, count)
-
-    def flush(self) -> Awaitable[None]:
-        """Let everything that was written leave now."""
-        return self.inner.flush()
-
-    def finish(self) -> Awaitable[None]:
-        """End the body."""
-        return self.inner.finish()
-
-    def send_whole(self, status: int, headers: Headers | None, content_type: str | None, body: bytes) -> None:
-        """A complete answer in one call."""
-        self.inner.send_whole(status, headers, content_type, body)
-
-    def abort(self, outcome: Outcome = Outcome.FAILED) -> None:
-        """Stop without an end."""
-        self.inner.abort(outcome)
-
-
-def _of_inner(name: str) -> property:
-    return property(lambda self: getattr(self.inner, name), lambda self, value: setattr(self.inner, name, value))
-
-
-for _name in Exchange.__slots__:
-    setattr(WrappedExchange, _name, _of_inner(_name))
 
 
 Handler = Callable[[Exchange], Awaitable[None]]

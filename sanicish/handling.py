@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from time import monotonic
 from typing import Any, Generic, TypeVar
 
-from sanicish.exchange import Exchange, Handler, Outcome
+from sanicish.exchange import OVER, Exchange, Handler, Outcome
 from sanicish.interruption import is_interruption
 from sanicish.log import error_logger
 from sanicish.streams.flow import FlowControl
@@ -31,7 +31,7 @@ class HandlerTask(Generic[_Exchange]):
     ``ended`` is called with the exchange when the handler has ended, and the exchange with it.
     """
 
-    __slots__ = ("_create_task", "_ended", "_flow", "_handler", "_leaving", "_loop", "cancelled_at", "exchange", "task")
+    __slots__ = ("_create_task", "_ended", "_handler", "_leaving", "_loop", "cancelled_at", "exchange", "flow", "task")
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class HandlerTask(Generic[_Exchange]):
         self._loop = loop
         self._create_task = create_task
         self._handler = handler
-        self._flow = flow
+        self.flow = flow
         self._ended = ended
         self._leaving: _Exchange | None = None  # whose client has left, while its handler still reads
         self.exchange: _Exchange | None = None  # the open one
@@ -60,7 +60,7 @@ class HandlerTask(Generic[_Exchange]):
         return task
 
     async def _run(self, exchange: _Exchange) -> None:
-        exchange.began = monotonic()
+        exchange.started_at = monotonic()
         try:
             await self._handler(exchange)
             if exchange.outcome is None and not exchange.client_left:
@@ -80,8 +80,8 @@ class HandlerTask(Generic[_Exchange]):
         if exchange.outcome is None:
             reason = exchange.cancel_reason or ("disconnect" if exchange.client_left else "")
             exchange.abort(_OUTCOMES.get(reason, Outcome.FAILED))
-        if exchange.on_end is None:
-            exchange.on_end = ()
+        if exchange.notices is None:
+            exchange.notices = OVER
         else:
             exchange.over()
         self._ended(exchange)
@@ -93,10 +93,10 @@ class HandlerTask(Generic[_Exchange]):
             return
         exchange.cancel_reason = reason
         self.cancelled_at = self._loop.time()
-        if reason == "disconnect" and self._flow.told is task:
+        if reason == "disconnect" and self.flow.told is task:
             return  # a write has raised already; it cleans up undisturbed, within its time
         task.cancel(reason)
-        if not exchange.began:  # it will never run, and so never reach its end by itself
+        if not exchange.started_at:  # it will never run, and so never reach its end by itself
             self._finish(exchange)
 
     def overdue(self, now: float, patience: float) -> bool:
@@ -125,7 +125,7 @@ class HandlerTask(Generic[_Exchange]):
         if exchange is None:
             return
         exchange.notify("disconnect")
-        if exchange is self._leaving or exchange.shielded or exchange.outcome is Outcome.COMPLETED:
+        if exchange is self._leaving or exchange.rules.shielded or exchange.outcome is Outcome.COMPLETED:
             return
         body = exchange.body
         if body.wanted and not body.complete:

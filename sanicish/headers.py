@@ -29,7 +29,7 @@ forwarded host keep-alive max-forwards pragma proxy-authenticate proxy-authoriza
 transfer-encoding upgrade www-authenticate x-forwarded-for x-forwarded-host x-forwarded-proto x-real-ip
 """
 NOT_FOR_TRAILERS = frozenset(_NAMES.split())
-# And of an answer, those that say what to do with it: whoever gets it has to know that before its body.
+# And of a response, those that say what to do with it: whoever gets it has to know that before its body.
 _NOT_BEHIND_ANSWERS = NOT_FOR_TRAILERS | {"age", "date", "expires", "location", "retry-after", "vary"}
 
 Fields = Mapping[str, Any] | Iterable[tuple[str, Any]]
@@ -96,7 +96,7 @@ class Headers(MutableMapping[str, str]):
     __slots__ = ("_fields", "_frozen", "_received")
 
     _check = staticmethod(check_field)
-    _gone = "the head of this answer has left; its headers cannot change any more"
+    _gone = "the head of this response has left; its headers cannot change any more"
 
     def __init__(self, fields: Fields | None = None) -> None:
         self._fields: dict[str, list[tuple[str, str]]] = {}
@@ -250,7 +250,7 @@ class Trailers(Headers):
     __slots__ = ("always",)
 
     _check = staticmethod(_check_trailer)
-    _gone = "this answer has ended; its trailers cannot change any more"
+    _gone = "this response has ended; its trailers cannot change any more"
 
     def __init__(self) -> None:
         super().__init__()

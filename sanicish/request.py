@@ -145,7 +145,7 @@ class Request:
         """
         exchange = self._exchange
         if exchange.request_id is None:
-            exchange.request_id = exchange.told_id(self._config.id_field) or uuid.uuid4()
+            exchange.request_id = exchange.client_request_id(self._config.id_field) or uuid.uuid4()
         return exchange.request_id
 
     @property
@@ -414,7 +414,7 @@ class Request:
         headers: Mapping[str, Any] | None = None,
         content_type: str | None = None,
     ) -> StreamingHTTPResponse:
-        """Begin the answer from inside the handler: what is returned takes ``send(data)`` and ``eof()`` (Sanic 21.3)."""
+        """Begin the response from inside the handler: what is returned takes ``send(data)`` and ``eof()`` (Sanic 21.3)."""
         if self._response is not None:
             raise ServerError("Second respond call is not allowed.")
         if response is None:
@@ -444,7 +444,7 @@ class Request:
         return self._exchange.has("disconnect")
 
     def on_disconnect(self, function: Callable[[], Any]) -> Callable[[], Any]:
-        """Call a plain function when the client leaves before it has its answer, or now if it has left.
+        """Call a plain function when the client leaves before it has its response, or now if it has left.
 
         The handler is cancelled then, unless it is shielded; what it holds is better released by its own ``finally``.
         May be used as a decorator.

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlencode, urlsplit
 from uuid import UUID
 
-from sanicish.backtracking import warn_of_pattern
+from sanicish.debug.backtracking import warn_of_pattern
 from sanicish.exceptions import MethodNotAllowed, NotFound, URLBuildError
 
 __all__ = ["Route", "RouteOptions", "Router"]
@@ -72,8 +72,8 @@ class RouteOptions:
     ctx: Mapping[str, Any] = field(default_factory=dict)
     inline: bool = False
 
-    def clocks(self) -> dict[str, float | None]:
-        """The clocks that differ from the settings, by their names there."""
+    def timeouts(self) -> dict[str, float | None]:
+        """The timeouts that differ from the settings, by their names there."""
         given = {"response": self.timeout, "stream_idle": self.idle_timeout, "write": self.write_timeout}
         return {name: value for name, value in given.items() if value is not _UNSET}
 
@@ -98,6 +98,7 @@ class Route:
         "ctx",
         "early_middleware",
         "handler",
+        "has_rules",
         "host",
         "method",
         "methods",
@@ -109,7 +110,6 @@ class Route:
         "response_middleware",
         "stream",
         "strict",
-        "tuned",
         "uri",
     )
 
@@ -135,7 +135,7 @@ class Route:
         self.strict = strict
         self.stream = stream
         self.options = options or RouteOptions()
-        self.tuned = self.options.shield or self.options.half_close or bool(self.options.clocks())
+        self.has_rules = self.options.shield or self.options.half_close or bool(self.options.timeouts())
         self.ctx = SimpleNamespace(**self.options.ctx)
         self.parameters = _read_parameters(uri)
         self.pattern = _compile(uri, self.parameters, strict) if self.parameters else None

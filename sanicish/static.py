@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from sanicish.backtracking import warn_of_pattern
+from sanicish.debug.backtracking import warn_of_pattern
 from sanicish.exceptions import FileNotFound, Forbidden, URLBuildError
 from sanicish.http.media import guess_type
 from sanicish.http.negotiation import choose_encoding

@@ -56,7 +56,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Any]:
-    """uvloop everywhere, asyncio's own loop too where sockets and clocks are the subject."""
+    """uvloop everywhere, asyncio's own loop too where sockets and timeouts are the subject."""
     factories: dict[str, Any] = {"uvloop": uvloop.new_event_loop}
     if any(part in item.nodeid for part in _BOTH_LOOPS):
         factories["asyncio"] = asyncio.new_event_loop

@@ -218,7 +218,7 @@ def test_streaming_route_has_no_limit_unless_asked(app):
     assert app.test_client.post("/a", data=b"1234567890")[1].text == "10"
 
 
-# Clocks
+# Timeouts
 
 
 def test_answer_that_does_not_begin_in_time_is_503(app):
@@ -233,7 +233,7 @@ def test_answer_that_does_not_begin_in_time_is_503(app):
 
 
 def test_route_has_its_own_clock(app):
-    app.config.KEEP_ALIVE_TIMEOUT = 0.2  # the clocks are looked at ten times as often as the shortest one needs
+    app.config.KEEP_ALIVE_TIMEOUT = 0.2  # the timeouts are looked at ten times as often as the shortest one needs
 
     @app.get("/a", timeout=0.01)
     async def slow(request):
@@ -566,7 +566,7 @@ def test_error_handler_of_your_own_makes_the_pages(app):
     assert get(app, "/nothing").text == "own Requested URL /nothing not found"
 
 
-# Failing before, while and after the answer leaves
+# Failing before, while and after the response leaves
 
 
 def test_error_in_a_stream_before_its_first_write_is_an_error_page(app):
@@ -619,7 +619,7 @@ async def test_error_after_the_head_cuts_the_answer_without_an_end(app, serve, c
     answer = await talk(await serve(app), get_line("/a"))
     assert answer.count(b"HTTP/1.1") == 1
     assert answer.endswith(b"5\r\nbegun\r\n")
-    assert "GET /a failed after its answer had begun; it was cut" in caplog.text
+    assert "GET /a failed after its response had begun; it was cut" in caplog.text
 
 
 async def test_error_after_the_end_leaves_the_answer_whole(app, serve, caplog):
@@ -632,7 +632,7 @@ async def test_error_after_the_end_leaves_the_answer_whole(app, serve, caplog):
     async with Wire(await serve(app)) as wire:
         wire.send(get_line("/a"))
         assert (await wire.answer()).body == b"whole"
-    assert "failed after its answer" in caplog.text and "too late" in caplog.text
+    assert "failed after its response" in caplog.text and "too late" in caplog.text
 
 
 def test_response_that_cannot_be_sent_is_an_error_page(app, caplog):

@@ -326,13 +326,13 @@ def test_clocks_are_the_settings_of_time():
         LINGER_TIMEOUT=7,
         GRACEFUL_TCP_CLOSE_TIMEOUT=8,
     )
-    clocks = config.clocks()
-    assert (clocks.head, clocks.body_idle, clocks.response, clocks.write) == (1, 2, 3, 4)
-    assert (clocks.stream_idle, clocks.keep_alive, clocks.linger, clocks.close) == (5, 6, 7, 8)
+    timeouts = config.timeouts()
+    assert (timeouts.head, timeouts.body_idle, timeouts.response, timeouts.write) == (1, 2, 3, 4)
+    assert (timeouts.stream_idle, timeouts.keep_alive, timeouts.linger, timeouts.close) == (5, 6, 7, 8)
 
 
 def test_without_keep_alive_no_connection_is_kept():
-    assert Config(load_env=False, KEEP_ALIVE=False).clocks().keep_alive == 0
+    assert Config(load_env=False, KEEP_ALIVE=False).timeouts().keep_alive == 0
 
 
 @pytest.mark.parametrize(

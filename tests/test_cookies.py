@@ -11,7 +11,7 @@ from tests.doubles.wire import Wire
 
 
 async def ask(address, target=b"/", *fields):
-    """One request; the lines of the answer's head and its body."""
+    """One request; the lines of the response's head and its body."""
     async with Wire(address) as wire:
         wire.send(b"\r\n".join([b"GET %b HTTP/1.1" % target, b"Host: a", b"Connection: close", *fields, b"", b""]))
         head, _, body = (await wire.rest()).partition(b"\r\n\r\n")

@@ -35,7 +35,7 @@ def chunked_answer(*chunks: bytes, content_type: bytes = b"text/plain; charset=u
 
 
 async def ask(address, method, path, body=None):
-    """One request with ``Connection: close``; every byte of the answer but the Date line."""
+    """One request with ``Connection: close``; every byte of the response but the Date line."""
     head = b"%b %b HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" % (method, path)
     if body is not None:
         head += b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
@@ -194,7 +194,7 @@ async def test_stream_of_2019_reads_and_writes_at_once(serve):
     address = await serve(page_of_2019())
     async with Wire(address) as wire:
         wire.send(b"POST /stream HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n101\r\n")
-        await wire.until(b"3\r\nA0A\r\n")  # the answer to the first chunk is here before the second was sent
+        await wire.until(b"3\r\nA0A\r\n")  # the response to the first chunk is here before the second was sent
         wire.send(b"2\r\n21\r\n")
         await wire.until(b"2\r\n2A\r\n")
         wire.send(b"0\r\n\r\n")

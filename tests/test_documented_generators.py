@@ -253,7 +253,7 @@ async def test_flask_page_streams_with_its_request(app, serve, page):
 
 @pytest.mark.parametrize("page", [flask_context, flask_decorator])
 async def test_flask_page_is_cut_when_the_name_is_missing(app, serve, page):
-    """The answer has begun when the generator finds that out: what may be missing is looked up before."""
+    """The response has begun when the generator finds that out: what may be missing is looked up before."""
     page(app)
     answer = await ask(await serve(app), b"GET", b"/stream")
     assert answer.endswith(b"9\r\n<p>Hello \r\n")

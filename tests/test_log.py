@@ -392,7 +392,7 @@ async def test_nobody_else_is_believed(app, told):
     assert told()[0]["host"].startswith("127.0.0.1:")
 
 
-# Ids in answers
+# Ids in responses
 
 
 async def test_an_answer_tells_no_id_unless_asked_to(app, told):

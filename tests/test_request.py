@@ -20,7 +20,7 @@ class Plain(Exchange):
     """An exchange that is only looked at."""
 
     bodiless = False
-    inform = start = write = flush = finish = send_whole = abort = None
+    inform = start = write = flush = finish = send_whole = tunnel = abort = None
 
 
 def transport(**extra):

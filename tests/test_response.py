@@ -9,7 +9,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from sanicish import exchange
 from sanicish.exceptions import FileNotFound, RangeNotSatisfiable, StreamClosed
 from sanicish.response import (
     BaseHTTPResponse,
@@ -25,6 +24,7 @@ from sanicish.response import (
     raw,
     redirect,
     stream,
+    streaming,
     text,
 )
 from sanicish.server import protocol, sendfile
@@ -36,7 +36,7 @@ HTML = "text/html; charset=utf-8"
 
 
 async def ask(address, method="GET", target="/", version="1.1", fields=()):
-    """One request, and every byte of its answer but the Date: status line, fields by name, body."""
+    """One request, and every byte of its response but the Date: status line, fields by name, body."""
     async with Wire(address) as wire:
         head = "".join(
             f"{line}\r\n" for line in (f"{method} {target} HTTP/{version}", "Host: a", "Connection: close", *fields)
@@ -784,7 +784,7 @@ async def test_a_file_that_cannot_be_opened_is_a_page_that_says_why(app, serve, 
 def way(request, monkeypatch):
     """How a file gets to its client; what is sent at once is little, so that something can happen in between."""
     monkeypatch.setattr(sendfile, "_BLOCK", 65_536)
-    monkeypatch.setattr(exchange, "_READ", 65_536)
+    monkeypatch.setattr(streaming, "_READ", 65_536)
     if request.param == "by reading":
         monkeypatch.setattr(protocol, "can_send_files", lambda transport: False)
     return request.param

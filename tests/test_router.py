@@ -553,11 +553,11 @@ def test_context_of_a_route_is_read_by_attribute():
 
 
 def test_unset_clocks_leave_the_settings_alone():
-    assert RouteOptions().clocks() == {}
+    assert RouteOptions().timeouts() == {}
 
 
 def test_clock_that_is_none_is_set():
-    assert RouteOptions(timeout=None, idle_timeout=2, write_timeout=3).clocks() == {
+    assert RouteOptions(timeout=None, idle_timeout=2, write_timeout=3).timeouts() == {
         "response": None,
         "stream_idle": 2,
         "write": 3,

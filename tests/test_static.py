@@ -222,7 +222,7 @@ def test_what_is_no_regular_file_is_not_found(client, root):
 
 
 async def head_of(address, path):
-    """Status of the answer to a path, sent as it is, and the path that it redirects to."""
+    """Status of the response to a path, sent as it is, and the path that it redirects to."""
     answer = await talk(address, b"GET %b HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" % path)
     head = answer.partition(b"\r\n\r\n")[0].split(b"\r\n")
     fields = dict(line.split(b": ", 1) for line in head[1:])

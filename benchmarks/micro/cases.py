@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import uvloop
+from sanicish.http.date import DateField
 
 from sanicish import Sanic, log
 from sanicish.config import Config
@@ -14,7 +15,7 @@ from sanicish.exchange import RequestHead
 from sanicish.http1.exchange import Http1Exchange
 from sanicish.http1.framing import Chunked
 from sanicish.http1.parser import RequestParser
-from sanicish.http1.serialize import DateField, serialize_head
+from sanicish.http1.serialize import serialize_head
 from sanicish.log.queue import flush as flush_log
 from sanicish.request import Request
 from sanicish.response import stream, text
@@ -202,7 +203,7 @@ def objects() -> Iterator[Repeat]:
     """What is made for a request before anybody looks at it."""
     with running() as (_, server):
         protocol, _ = connect(server)
-        conn, connection = protocol.conn, protocol.connection
+        conn, connection = protocol.conn, protocol.wire
         head = _head()
 
         def repeat(times: int) -> None:
@@ -229,7 +230,7 @@ def send() -> Iterator[Repeat]:
     """A whole answer, from the exchange to the transport."""
     with running() as (_, server):
         protocol, _ = connect(server)
-        conn, connection = protocol.conn, protocol.connection
+        conn, connection = protocol.conn, protocol.wire
         head, answer = _head(), text("Hello, World!")
 
         def repeat(times: int) -> None:

@@ -2,7 +2,8 @@
 
 from typing import Any, Protocol
 
-from sanicish.asgi.carrier import Carrier, Receive, Scope, Send
+from sanicish import life
+from sanicish.asgi.call import AsgiCall, Receive, Scope, Send
 from sanicish.config import Config
 from sanicish.exchange import Handler
 from sanicish.log import error_logger, logger
@@ -26,11 +27,27 @@ class Application(Protocol):
     def server_stopping(self) -> None: ...
 
 
+class _AsgiServer:
+    """Who accepts the requests: a server that does so before, between and after our listeners."""
+
+    def __init__(self, app: Application) -> None:
+        self._app = app
+
+    async def accept(self) -> None: ...
+
+    async def drain(self) -> None: ...
+
+    async def accept_no_more(self) -> None: ...
+
+    async def stop(self) -> None:
+        self._app.server_stopping()
+
+
 async def answer_asgi(app: Application, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer one call of an ASGI server: a request, or all the life of the application."""
     kind = scope["type"]
     if kind == "http":
-        await Carrier(app.handle, app.config, scope, receive, send).run()
+        await AsgiCall(app.handle, app.config, scope, receive, send).run()
     elif kind == "lifespan":
         await _live(app, receive, send)
     elif kind == "websocket":
@@ -46,17 +63,15 @@ async def _live(app: Application, receive: Receive, send: Send) -> None:
         if app.listeners.get(event):
             logger.warning("no %s listener is called: the main process is that of an ASGI server", event)
     await receive()
+    server = _AsgiServer(app)
     try:
-        await app.run_listeners("before_server_start")
-        await app.run_listeners("after_server_start")
+        await life.start(app, server.accept)
     except Exception as error:
         error_logger.exception("the application could not be started")
-        await app.run_listeners("after_server_stop")
+        await life.stop(app, server, started=False)
         await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
         return
     await send({"type": "lifespan.startup.complete"})
     await receive()
-    app.server_stopping()
-    await app.run_listeners("before_server_stop")
-    await app.run_listeners("after_server_stop")
+    await life.stop(app, server)
     await send({"type": "lifespan.shutdown.complete"})

@@ -113,12 +113,11 @@ class AsgiExchange(Exchange):
         self._begin(status, headers, content_type, length)
         self._left = length
         self._open = True
-        self.streamed = True
-        self.left = monotonic()
+        self.head_sent_at = monotonic()
 
     def _begin(self, status: int, headers: Headers | None, content_type: str | None, length: int | None) -> None:
         if not isinstance(status, int) or not 200 <= status <= 999:
-            raise ResponseError(f"not the status of an answer: {status!r}")
+            raise ResponseError(f"not the status of a response: {status!r}")
         if not has_message_body(status):
             length = 0 if status == 205 else length if status == 304 else None  # RFC 9110 8.6, 15.3.6
             if status != 205:
@@ -134,7 +133,6 @@ class AsgiExchange(Exchange):
         self._message = {"type": "http.response.start", "status": status, "headers": raw}
         self._bodiless = self.head.method == "HEAD" or not has_message_body(status)
         self.status = status
-        self.started = True
 
     # The body
 
@@ -199,6 +197,11 @@ class AsgiExchange(Exchange):
             self._warn_dropped(len(body))
         self._end(Outcome.DISCONNECT if self._flow.lost else Outcome.COMPLETED)
 
+    def tunnel(self, status: int, headers: Headers) -> None:
+        if self.started:
+            raise StreamClosed("this request has been answered already")
+        raise ResponseError("an ASGI server offers no tunnel")
+
     def abort(self, outcome: Outcome = Outcome.FAILED) -> None:
         if self.outcome is None:
             self._end(outcome)
@@ -210,10 +213,10 @@ class AsgiExchange(Exchange):
         self._wake()
 
     def _closed(self) -> ResponseError:
-        return StreamClosed("the answer has ended" if self.outcome is not None else "the answer has not begun")
+        return StreamClosed("the response has ended" if self.outcome is not None else "the response has not begun")
 
     def _drop(self, size: int) -> Awaitable[None]:
-        """Data for an answer without a body: not sent, and after HEAD not made either."""
+        """Data for a response without a body: not sent, and after HEAD not made either."""
         if self.head.method == "HEAD":
             self.finish()
             return STOP
@@ -222,7 +225,7 @@ class AsgiExchange(Exchange):
         return READY
 
     def _warn_dropped(self, size: int) -> None:
-        error_logger.warning("status %s allows no body: %s bytes of an answer were dropped", self.status, size)
+        error_logger.warning("status %s allows no body: %s bytes of a response were dropped", self.status, size)
 
     # What is to be sent
 

@@ -121,7 +121,7 @@ LIMITS = [
     ),
     Flag("--timeout-request", "REQUEST_TIMEOUT", seconds, "SECONDS", "for the head of a request to come"),
     Flag("--timeout-upload", "REQUEST_IDLE_TIMEOUT", seconds, "SECONDS", "for a body that does not move"),
-    Flag("--timeout-response", "RESPONSE_TIMEOUT", seconds, "SECONDS", "until an answer begins"),
+    Flag("--timeout-response", "RESPONSE_TIMEOUT", seconds, "SECONDS", "until a response begins"),
     Flag("--timeout-write", "WRITE_TIMEOUT", seconds, "SECONDS", "for a client that takes nothing"),
     Flag("--timeout-stream", "STREAM_IDLE_TIMEOUT", seconds, "SECONDS", "for a stream that writes nothing"),
     Flag("--timeout-keep-alive --keep-alive", "KEEP_ALIVE_TIMEOUT", seconds, "SECONDS", "between two requests"),

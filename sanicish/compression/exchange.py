@@ -14,9 +14,10 @@ from sanicish.compression.coders import Coder, coders
 from sanicish.compression.policy import Policy
 from sanicish.config import Config
 from sanicish.exceptions import ContentLengthMismatch, StreamClosed, WriteBufferFull
-from sanicish.exchange import Answer, Exchange, Outcome, WrappedExchange
+from sanicish.exchange import Answer, Exchange, Outcome
 from sanicish.headers import Headers, promised_length
 from sanicish.streams.flow import READY
+from sanicish.wrapped import WrappedExchange
 
 __all__ = ["CompressedExchange", "Compression"]
 
@@ -128,7 +129,7 @@ class CompressedExchange(WrappedExchange):
         if coder is None or self.inner.outcome is not None:
             return self.inner.write(data)
         if self._ending:
-            raise StreamClosed("the answer has ended")
+            raise StreamClosed("the response has ended")
         size = len(data)
         if self._left is not None:
             if size > self._left:
@@ -144,11 +145,8 @@ class CompressedExchange(WrappedExchange):
         self._backlog_size += size
         return _Rest(self)
 
-    async def send_file(self, descriptor: int, offset: int, count: int) -> None:
-        if self._coder is None:
-            await self.inner.send_file(descriptor, offset, count)
-        else:
-            await Exchange.send_file(self, descriptor, offset, count)
+    async def send_file(self, descriptor: int, offset: int, count: int) -> bool:
+        return self._coder is None and await self.inner.send_file(descriptor, offset, count)
 
     def flush(self) -> Awaitable[None]:
         if self._coder is None or self.inner.outcome is not None:
@@ -235,7 +233,7 @@ class CompressedExchange(WrappedExchange):
                 return
             else:
                 self._turns += 1
-        except WriteBufferFull:  # whoever writes next is told that the answer has ended
+        except WriteBufferFull:  # whoever writes next is told that the response has ended
             self.abort()
             return
         asyncio.get_running_loop().call_soon(self._tick)
@@ -259,7 +257,7 @@ class CompressedExchange(WrappedExchange):
             self._whole = send
 
     async def complete(self) -> None:
-        """Send what a whole answer has left to be done."""
+        """Send what a complete response has left to be done."""
         if self._whole is not None:
             await self._whole()
 

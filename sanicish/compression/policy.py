@@ -1,6 +1,6 @@
-"""Whether an answer is compressed, and what its head says then.
+"""Whether a response is compressed, and what its head says then.
 
-An answer that would be compressed for another client says ``Vary``, so that no cache gives one client what another
+A response that would be compressed for another client says ``Vary``, so that no cache gives one client what another
 one asked for (RFC 9110 12.5.5).
 """
 

@@ -4,8 +4,9 @@ from collections.abc import Awaitable, Callable, Generator
 from typing import Any
 
 from sanicish.debug.lessons import Lesson, Lessons
-from sanicish.exchange import Exchange, WrappedExchange
+from sanicish.exchange import Exchange
 from sanicish.log.places import Place, called_from
+from sanicish.wrapped import WrappedExchange
 
 __all__ = ["WatchedExchange"]
 
@@ -41,7 +42,7 @@ class WatchedExchange(WrappedExchange):
         self._place: Place | None = None  # of the last write
 
     def look_back(self) -> None:
-        """The answer has ended: say what there is to say of all of it."""
+        """The response has ended: say what there is to say of all of it."""
         if self._place is not None and not self._awaited and (self._unawaited > self._enough or self._writes >= _MANY):
             self._lessons.tell(Lesson.NEVER_AWAITED, self._place)
 

@@ -5,6 +5,7 @@ import os
 import re
 from contextlib import suppress
 from contextvars import copy_context
+from dataclasses import replace
 from time import monotonic
 
 from sanicish.constants import has_message_body
@@ -189,7 +190,8 @@ class Cycle:
         self._over.set()
         told = self._receiving or self._sending or self._informed or self._stopped
         if self._cancel_streams and self._response is not None and not told:
-            self._request._exchange.shielded = False
+            exchange = self._request._exchange
+            exchange.rules = replace(exchange.rules, shielded=False)
 
     async def _drop(self) -> None:
         """Drop a piece of the body; raises ``ResponseUnwanted`` for an application that has no other way to stop."""

@@ -7,14 +7,14 @@ Without these settings nothing that a client sends is believed.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sanicish.config import Config, words
 from sanicish.grammar import TOKEN
 from sanicish.headers import Headers
 
-__all__ = ["is_proxied", "parse_forwarded"]
+__all__ = ["forwarded_client", "is_proxied", "parse_forwarded"]
 
 # A pair of an element, read from its end: what our proxy added stands there, and no quote that a client left open
 # before it can swallow it.
@@ -38,6 +38,12 @@ def is_proxied(config: Config) -> bool:
 def parse_forwarded(headers: Headers, config: Config) -> dict[str, Any]:
     """What is known of the client: any of ``for``, ``by``, ``proto``, ``host``, ``port``, ``path``."""
     return _forwarded(headers, config.FORWARDED_SECRET) or _x_forwarded(headers, config)
+
+
+def forwarded_client(fields: Iterable[tuple[bytes, bytes]], config: Config) -> str:
+    """The address of the client that a trusted proxy names in these fields, empty if none does."""
+    address: str = parse_forwarded(Headers.from_raw(fields), config).get("for", "")
+    return address
 
 
 def _forwarded(headers: Headers, secret: object) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 __all__ = ["content_disposition", "guess_type"]
 
-# So that an answer does not depend on what the machine's own tables say.
+# So that a response does not depend on what the machine's own tables say.
 _TYPES = {
     ".avif": "image/avif",
     ".br": "application/octet-stream",

@@ -1,4 +1,4 @@
-"""Which bytes a client wants (RFC 9110 section 14): arithmetic, and the parts of an answer with several ranges."""
+"""Which bytes a client wants (RFC 9110 section 14): arithmetic, and the parts of a response with several ranges."""
 
 import re
 from typing import NamedTuple

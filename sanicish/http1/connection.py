@@ -1,7 +1,7 @@
 """One connection: the requests on it in order, keep-alive, early errors, and how it ends (RFC 9112 section 9).
 
 One request at a time. What a client sends behind a request that is not answered yet waits *unparsed*, so order, limits
-and errors need no queue: a broken second request cannot be seen before the first answer has left.
+and errors need no queue: a broken second request cannot be seen before the first response has left.
 
 | what happens                          | reading      | then                                                    |
 |---------------------------------------|--------------|---------------------------------------------------------|
@@ -12,32 +12,32 @@ and errors need no queue: a broken second request cannot be seen before the firs
 | handler done, message complete        | HEAD         | what was kept is read; else the connection is idle      |
 | handler done, message incomplete      | BODY         | the rest is dropped up to a limit, else close, lingering |
 | broken bytes, nothing open            | -> CLOSED    | answer with their status, close, lingering              |
-| broken bytes in an open body          | -> CLOSED    | its reader gets the error; close after the answer       |
+| broken bytes in an open body          | -> CLOSED    | its reader gets the error; close after the response       |
 | peer ends between messages            | -> CLOSED    | close                                                   |
 | peer ends behind whole requests       | HEAD         | answer all of them, then close                          |
 | peer ends within a body               | -> CLOSED    | its reader gets ``RequestAborted``, after all that came |
 | connection lost                       | -> CLOSED    | readers and writers wake                                |
-| drain                                 |              | the next answer says ``Connection: close``              |
-| shutdown                              |              | the open answer says ``Connection: close``; idle closes |
+| drain                                 |              | the next response says ``Connection: close``              |
+| shutdown                              |              | the open response says ``Connection: close``; idle closes |
 """
 
 import sys
-from collections.abc import Callable
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any
 
 from sanicish.config import Limits
-from sanicish.exceptions import RequestAborted, SanicException
-from sanicish.exchange import ConnInfo, RequestHead
+from sanicish.exceptions import RequestAborted, RequestTimeout, SanicException
+from sanicish.exchange import Exchange, RequestHead
 from sanicish.headers import Headers
-from sanicish.http1.exchange import Http1Exchange, SendFile
+from sanicish.http1.exchange import Http1Exchange
 from sanicish.http1.fields import Field
 from sanicish.http1.parser import RequestParser
-from sanicish.http1.serialize import DateField, serialize_answer
-from sanicish.streams.flow import HOLD_BODY, HOLD_PIPELINE, FlowControl, Turn
+from sanicish.http1.serialize import serialize_response
+from sanicish.streams.flow import HOLD_BODY, HOLD_PIPELINE, FlowControl
 from sanicish.streams.incoming import EMPTY, RequestStream
+from sanicish.wire import Phase, SocketOwner
 
-__all__ = ["Http1Connection", "Phase", "Shell"]
+__all__ = ["Http1Connection"]
 
 
 class Reading(Enum):
@@ -56,35 +56,6 @@ _REFUSAL = "text/plain; charset=utf-8"
 _FLOOD = 2**18  # bytes behind a refused head: who sends more does not listen
 
 
-class Phase(Enum):
-    """What a connection is waiting for; each phase has its own clock."""
-
-    IDLE = "between requests"
-    HEAD = "a head, the first one or one that has begun"
-    EXCHANGE = "a request is being answered"
-    DRAIN = "the rest of a body nobody wants"
-    LINGER = "the peer, to see the last answer and leave"
-    CLOSING = "the last bytes, to be taken by the peer"
-
-
-class Shell(Protocol):
-    """Who owns the socket."""
-
-    conn: ConnInfo
-    date: DateField
-    heads: dict[bytes, RequestHead]
-    call_soon: Callable[..., Any]
-    turn: Turn
-    send_file: SendFile | None
-    has_left: Callable[[], bool] | None
-
-    def start(self, exchange: Http1Exchange, /) -> None: ...
-
-    def reset(self) -> None: ...
-
-    def refused(self, error: SanicException, /) -> None: ...
-
-
 class Http1Connection:
     """The wire's half of a connection; it is given bytes and writes to a transport."""
 
@@ -96,9 +67,10 @@ class Http1Connection:
         "_limits",
         "_lingering",
         "_one_more",
+        "_owner",
         "_parser",
         "_reading",
-        "_shell",
+        "_tunnelled",
         "_turn",
         "_unread",
         "call_soon",
@@ -117,19 +89,19 @@ class Http1Connection:
     )
 
     def __init__(
-        self, transport: Any, flow: FlowControl, limits: Limits, shell: Shell, keep_alive: bool = True
+        self, transport: Any, flow: FlowControl, limits: Limits, owner: SocketOwner, keep_alive: bool = True
     ) -> None:
         self.transport = transport
         self.flow = flow
         self.unsent_limit = limits.unsent
-        self.call_soon = shell.call_soon
-        self.date_line = shell.date.line
-        self.reset = shell.reset
-        self.send_file = shell.send_file
-        self.has_left = shell.has_left
-        self._shell = shell
+        self.call_soon = owner.call_soon
+        self.date_line = owner.date.line
+        self.reset = owner.reset
+        self.send_file = owner.send_file
+        self.has_left = owner.has_left
+        self._owner = owner
         self._limits = limits
-        self._parser = RequestParser(self, limits, shell.heads)
+        self._parser = RequestParser(self, limits, owner.heads)
         self._reading = HEAD
         self._body = EMPTY
         self._unread = b""
@@ -137,13 +109,14 @@ class Http1Connection:
         self._fresh = False  # the open exchange was just read and nobody works on it yet
         self._closing = not keep_alive  # no further request will be read
         self._lingering = False
+        self._tunnelled = False  # what arrives is not HTTP any more
         self._one_more = False  # the open response has promised that one more request is answered
-        self._turn = shell.turn
+        self._turn = owner.turn
         self.to_drain = 0  # bytes nobody wants that may still come
         self.stopping = False  # the server is
         self.peer_ended = False  # the peer will send no more; it may still listen
         self.exchange: Http1Exchange | None = None
-        self.serial = 0  # moves whenever the connection does, for clocks that look from time to time
+        self.serial = 0  # moves whenever the connection does, for timeouts that look from time to time
 
     @property
     def phase(self) -> Phase:
@@ -167,10 +140,9 @@ class Http1Connection:
         """Bytes of a head that has begun to come."""
         return self._parser.head_size
 
-    @property
-    def begun(self) -> bool:
-        """Whether a message has begun to come."""
-        return self._parser.in_message
+    def unsent_of(self, exchange: Exchange) -> int:
+        """Those of the open exchange, which are all."""
+        return self.unsent
 
     # Bytes come in
 
@@ -218,7 +190,7 @@ class Http1Connection:
     def _start(self) -> None:
         self._fresh = False
         assert self.exchange is not None
-        self._shell.start(self.exchange)
+        self._owner.start(self.exchange)
 
     # What the parser says
 
@@ -227,7 +199,7 @@ class Http1Connection:
         if head.body_length == 0:
             self._reading = HEAD  # of the next one
             self._body = EMPTY
-            self.exchange = Http1Exchange(head, EMPTY, self._shell.conn, self)
+            self.exchange = Http1Exchange(head, EMPTY, self._owner.conn, self)
         else:
             self._reading = BODY
             body = RequestStream(
@@ -240,7 +212,7 @@ class Http1Connection:
             )
             body.fields = head.fields
             self._body = body
-            self.exchange = Http1Exchange(head, body, self._shell.conn, self)
+            self.exchange = Http1Exchange(head, body, self._owner.conn, self)
         self._fresh = True
 
     def on_data(self, data: bytes) -> None:
@@ -267,15 +239,31 @@ class Http1Connection:
         assert self.exchange is not None, "the body of an answered exchange has failed"
         self.exchange.send_continue()
 
+    def tunnel(self) -> None:
+        """The bytes behind the request are no HTTP any more: they are the body, up to the end of the connection."""
+        exchange = self.exchange
+        assert exchange is not None
+        self._parser.tunnel()
+        self._tunnelled = True
+        self._reading = BODY
+        self._body = exchange.body = RequestStream(self.flow, HOLD_BODY, self._limits.buffer, None, None)
+        data, self._unread = self._unread, b""
+        self.flow.release(HOLD_PIPELINE)
+        if data:
+            self._body.put(data)
+            self._body.deliver()
+        if self.peer_ended:
+            self._end_of_input()
+
     # Answers
 
     def may_keep(self, whole: bool) -> bool:
-        """Whether the connection can be used again after the answer that begins now, or is ``whole`` already."""
+        """Whether the connection can be used again after the response that begins now, or is ``whole`` already."""
         if self._closing or self._reading is CLOSED:
             return False
         if self._reading is HEAD:
             return self._body is EMPTY or not self._body.failed
-        if self._body.wanted and not whole:  # its reader may read on while the answer is being written
+        if self._body.wanted and not whole:  # its reader may read on while the response is being written
             return not self._body.failed
         return not self._too_much_left()
 
@@ -320,7 +308,7 @@ class Http1Connection:
         """The bytes break HTTP: whoever reads them is told, and nothing more is read."""
         exchange = self.exchange
         self._reading = CLOSED
-        self._shell.refused(error)
+        self._owner.refused(error)
         if exchange is not None and not self._fresh:
             self._body.fail(error)
             return
@@ -334,14 +322,14 @@ class Http1Connection:
             exchange.send_whole(error.status_code, None, _REFUSAL, body)
         else:
             line = b"Connection: close\r\n"
-            answer = serialize_answer(error.status_code, _REFUSAL, self.date_line(), line, body)
+            answer = serialize_response(error.status_code, _REFUSAL, self.date_line(), line, body)
             self.transport.write(answer[: -len(body)] if self._parser.asks_for_head else answer)
         self._close(linger=sys.maxsize if error.status_code == 413 else _FLOOD)
 
     # Endings
 
     def eof(self) -> bool:
-        """The peer will send no more; True if the connection should stay open for the answer."""
+        """The peer will send no more; True if the connection should stay open for the response."""
         self.peer_ended = True
         if self.exchange is None:
             self._reading = CLOSED
@@ -353,7 +341,9 @@ class Http1Connection:
         """No more bytes will come than those that wait."""
         if self._unread:
             return
-        if self._reading is BODY:
+        if self._tunnelled:
+            self._body.feed_eof()
+        elif self._reading is BODY:
             self._body.fail(RequestAborted("the client left in the middle of its body"))
         self._reading = CLOSED
         if self.exchange is None:
@@ -374,52 +364,47 @@ class Http1Connection:
         if self.exchange is None and self._reading is HEAD:
             self._refuse(error)
 
-    def shutdown(self) -> None:
-        """Read no further request; close now if nothing is open."""
-        self._closing = self.stopping = True
-        if self.exchange is None:
-            self.close()
-        else:
-            self.exchange.notify("shutdown")
-
     @property
-    def promised(self) -> bool:
+    def promises(self) -> bool:
         """Whether a response has begun that tells the client that the connection is kept."""
         exchange = self.exchange
         return exchange is not None and exchange.started and exchange.keep_alive
 
-    def drain(self) -> None:
-        """Let the next answer be the last, and say so; one that has begun has promised to keep the connection."""
-        if self.promised:
+    def drain(self, stopping: bool = False) -> None:
+        """Let the next response be the last, and say so; one that has begun has promised to keep the connection.
+
+        ``stopping`` also notifies the stream that is open.
+        """
+        if self.promises:
             self._one_more = True
         else:
             self._closing = True
+        if stopping:
+            self._notify_stop()
 
-    def when_answered(self, function: Callable[[], Any]) -> None:
-        """Call a function at the end of the open exchange."""
-        assert self.exchange is not None
-        self.exchange.when_over(lambda _: function())
+    def finish(self) -> None:
+        """Read no further request; close now if nothing is open."""
+        self._closing = True
+        self._notify_stop()
+        if self.exchange is None and not self._lingering:
+            self._close(linger=0)
 
-    def leave(self) -> None:
-        """Begin to shut down: streams are told now, and the next answer is the last."""
+    def _notify_stop(self) -> None:
         self.stopping = True
-        self.drain()
         if self.exchange is not None:
             self.exchange.notify("shutdown")
 
-    def close(self) -> None:
-        """Close a connection on which nothing is open; what was written still goes out."""
-        if not self._lingering:
+    def expire(self) -> None:
+        """The timeout of the phase has run out: for a head, for the next request, or for a peer that should have left."""
+        if self._reading is HEAD and not self._lingering and self._parser.in_message:
+            self._refuse(RequestTimeout("the head of the request did not arrive in time"))
+        else:
+            self._lingering = False
             self._close(linger=0)
-
-    def end(self) -> None:
-        """Wait no longer for a peer that goes on sending, or should have left."""
-        self._lingering = False
-        self._close(linger=0)
 
     def _close(self, linger: int) -> None:
         """Close; lingering means to half-close and swallow a while at most so many bytes, for a plain close would reset
-        the answer away from a peer that is still sending (RFC 9112 9.6). TLS cannot half-close; there the peer is only
+        the response away from a peer that is still sending (RFC 9112 9.6). TLS cannot half-close; there the peer is only
         waited for."""
         self._reading = CLOSED
         self._unread = b""

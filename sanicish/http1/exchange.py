@@ -5,27 +5,36 @@ once and uncopied. ``write`` sends now and waits only when awaited.
 """
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from time import monotonic
 from typing import Any, Protocol
 
 from sanicish.constants import BODILESS
 from sanicish.exceptions import ResponseError, StreamClosed, WriteBufferFull
-from sanicish.exchange import ConnInfo, Exchange, Notice, Outcome, RequestHead
+from sanicish.exchange import DEFAULT_RULES, ConnInfo, Exchange, Notice, Outcome, RequestHead
 from sanicish.headers import Headers, promised_length, split_tokens
-from sanicish.http1.framing import Framing, choose_framing
-from sanicish.http1.serialize import serialize_answer, serialize_fields, serialize_head, serialize_interim
+from sanicish.http1.framing import TUNNEL, Framing, choose_framing
+from sanicish.http1.serialize import (
+    serialize_fields,
+    serialize_head,
+    serialize_interim,
+    serialize_response,
+    serialize_upgrade,
+)
 from sanicish.log import error_logger
 from sanicish.streams.flow import READY, STOP, FlowControl
 from sanicish.streams.incoming import RequestStream
+from sanicish.wire import SendFile
 
-__all__ = ["Http1Exchange", "Line", "SendFile"]
+__all__ = ["ConnectionView", "Http1Exchange"]
 
 _LARGE = 16_384  # from this size on, several buffers in one call are cheaper than joining them
 _BATCH = 65_536  # what is written in one turn leaves before its end when it is more than this
 
 _CLOSE = b"Connection: close\r\n"
 _KEEP_ALIVE = b"Connection: keep-alive\r\n"  # RFC 9112 9.3: HTTP/1.0 has to be told
-_NOTHING: list[bytes] = []  # stays empty; most answers are whole, and need no list of their own
+_NO_TIMEOUTS = dict.fromkeys(("response", "stream_idle", "body_idle", "body_rate", "stream_body_rate", "write_rate"))
+_NOTHING: list[bytes] = []  # stays empty; most responses are whole, and need no list of their own
 
 # Python's http.client, requests and Java's HttpURLConnection take a 103 for the response itself, so only browsers get one,
 # and none behind a proxy: nginx 1.22 and Varnish 7.1 fail the request.
@@ -33,11 +42,7 @@ _BROWSER = b"sec-fetch-mode"
 _PROXY = frozenset({b"forwarded", b"via", b"x-forwarded-for", b"x-real-ip"})
 
 
-# Sends bytes of an open file past the transport: descriptor, offset, count, and who is told how many went at a time.
-SendFile = Callable[[int, int, int, Callable[[int], None]], Awaitable[None]]
-
-
-class Line(Protocol):
+class ConnectionView(Protocol):
     """What an exchange needs of the connection that carries it."""
 
     transport: Any
@@ -51,6 +56,8 @@ class Line(Protocol):
     stopping: bool
 
     def may_keep(self, whole: bool, /) -> bool: ...
+
+    def tunnel(self) -> None: ...
 
 
 class _Region:
@@ -68,21 +75,30 @@ class _Region:
 class Http1Exchange(Exchange):
     """One request and its response on an HTTP/1.1 connection."""
 
-    __slots__ = ("_flow", "_framing", "_line", "_out", "_pending", "_scheduled", "_transport", "keep_alive", "owes_100")
+    __slots__ = (
+        "_connection",
+        "_flow",
+        "_framing",
+        "_out",
+        "_pending",
+        "_scheduled",
+        "_transport",
+        "keep_alive",
+        "owes_100",
+    )
 
-    def __init__(self, head: RequestHead, body: RequestStream, conn: ConnInfo, line: Line) -> None:
+    def __init__(self, head: RequestHead, body: RequestStream, conn: ConnInfo, connection: ConnectionView) -> None:
         self.head = head  # not by super(): one call less for each request
         self.body = body
         self.conn = conn
-        self.started = False
+        self.rules = DEFAULT_RULES
+        self.route_name = ""
         self.status = self.bytes_sent = 0
-        self.began = self.left = 0.0
-        self.outcome = self.cancel_reason = self.clocks = self.on_end = self.notices = self.request_id = None
-        self.trailers = None
-        self.shielded = self.half_close = self.streamed = self.client_left = False
-        self._line = line
-        self._transport = line.transport
-        self._flow = line.flow
+        self.started_at = self.head_sent_at = 0.0
+        self.outcome = self.cancel_reason = self.notices = self.request_id = self.trailers = None
+        self._connection = connection
+        self._transport = connection.transport
+        self._flow = connection.flow
         self._framing: Framing | None = None
         self._out = _NOTHING  # framed, not yet given to the transport
         self._pending = 0  # bytes of data in it
@@ -92,7 +108,7 @@ class Http1Exchange(Exchange):
 
     def has(self, notice: Notice) -> bool:
         if notice == "shutdown":
-            return self._line.stopping
+            return self._connection.stopping
         return self._flow.lost or super().has(notice)
 
     @property
@@ -142,7 +158,7 @@ class Http1Exchange(Exchange):
     # The head
 
     def start(self, status: int, headers: Headers | None, content_type: str | None, chunked: bool | None) -> None:
-        if self.started:
+        if self.status:
             raise StreamClosed("this request has been answered already")
         framing = choose_framing(self.head.method, self.head.version, status, promised_length(headers), chunked)
         field = framing.field
@@ -150,8 +166,7 @@ class Http1Exchange(Exchange):
             field += b"Trailer: %b\r\n" % ", ".join(self.trailers).encode("latin-1")  # RFC 9110 6.6.2
         self._out = [self._head(status, headers, content_type, field, framing.closes, False)]
         self._framing = framing
-        self.streamed = True
-        self.left = monotonic()  # or soon: it is held until there is data
+        self.head_sent_at = monotonic()  # or soon: it is held until there is data
 
     def _head(
         self, status: int, headers: Headers | None, content_type: str | None, field: bytes, closes: bool, whole: bool
@@ -159,15 +174,30 @@ class Http1Exchange(Exchange):
         """The head, ready to be sent; from here on there is no second one."""
         if status in BODILESS and status != 205:
             content_type = None
-        connection = self._connection(headers, closes, whole)
-        lines = serialize_head(status, headers, content_type, field, self._line.date_line(), connection)
+        connection = self._connection_line(headers, closes, whole)
+        lines = serialize_head(status, headers, content_type, field, self._connection.date_line(), connection)
         self.status = status
-        self.started = True
         return lines
 
-    def _connection(self, headers: Headers | None, closes: bool, whole: bool) -> bytes:
+    def tunnel(self, status: int, headers: Headers) -> None:
+        if self.status:
+            raise StreamClosed("this request has been answered already")
+        if not self.head.protocol or "upgrade" not in headers or status != 101:
+            raise ResponseError("a tunnel is a 101 with Upgrade, for a client that offers to switch protocols")
+        if not self.body.complete:
+            raise ResponseError("the body of a request has to be read before its protocol is switched")
+        self._out = [serialize_upgrade(headers, self._connection.date_line())]
+        self.keep_alive = False
+        self.status = status
+        self.head_sent_at = monotonic()
+        self._framing = TUNNEL
+        self.rules = replace(self.rules.with_timeouts(_NO_TIMEOUTS), half_close=True)
+        self._connection.tunnel()
+        self._push()
+
+    def _connection_line(self, headers: Headers | None, closes: bool, whole: bool) -> bytes:
         """Decide whether the connection goes on, and how that is said."""
-        keep_alive = self.keep_alive and not closes and self._line.may_keep(whole)
+        keep_alive = self.keep_alive and not closes and self._connection.may_keep(whole)
         if headers and keep_alive and "connection" in headers:
             keep_alive = "close" not in split_tokens(", ".join(headers.getall("connection")))
         self.keep_alive = keep_alive
@@ -190,8 +220,10 @@ class Http1Exchange(Exchange):
         if framing.bodiless:
             return self._drop(size)
         if size:
-            if flow.paused and self._unsent() + size > self._line.unsent_limit:
-                raise WriteBufferFull(f"more than {self._line.unsent_limit} bytes wait for the client; await write()")
+            if flow.paused and self._unsent() + size > self._connection.unsent_limit:
+                raise WriteBufferFull(
+                    f"more than {self._connection.unsent_limit} bytes wait for the client; await write()"
+                )
             framing.frame(data, self._out)
             self.bytes_sent += size
             self._pending += size
@@ -201,17 +233,16 @@ class Http1Exchange(Exchange):
                 self._push()
         if not self._scheduled and self._out:
             self._scheduled = True
-            self._line.call_soon(self._push_scheduled)
+            self._connection.call_soon(self._push_scheduled)
         if flow.paused or monotonic() > flow.turn.ends:
             return flow
         return READY
 
-    async def send_file(self, descriptor: int, offset: int, count: int) -> None:
-        send = self._line.send_file
+    async def send_file(self, descriptor: int, offset: int, count: int) -> bool:
+        send = self._connection.send_file
         framing = self._framing
         if send is None or framing is None or framing.bodiless or count < _LARGE:
-            await super().send_file(descriptor, offset, count)
-            return
+            return False
         region = _Region(count)
         pieces: list[Any] = []
         framing.frame(region, pieces)  # type: ignore[arg-type]
@@ -221,6 +252,7 @@ class Http1Exchange(Exchange):
                 await send(descriptor, offset, count, self._went)
             else:
                 self._out.append(piece)
+        return True
 
     def _went(self, count: int) -> None:
         self.bytes_sent += count
@@ -243,16 +275,15 @@ class Http1Exchange(Exchange):
         return self._flow if self._flow.must_wait else READY
 
     def send_whole(self, status: int, headers: Headers | None, content_type: str | None, body: bytes) -> None:
-        if self.started:
+        if self.status:
             raise StreamClosed("this request has been answered already")
         if self.head.method == "HEAD" or status in BODILESS:
             lines = self._bodiless_head(status, headers, content_type, len(body))
             body = b""
         elif not headers and len(body) < _LARGE:
-            connection = self._connection(None, False, True)
-            lines = serialize_answer(status, content_type, self._line.date_line(), connection, body)
+            connection = self._connection_line(None, False, True)
+            lines = serialize_response(status, content_type, self._connection.date_line(), connection, body)
             self.status = status
-            self.started = True
             self.bytes_sent = len(body)
             body = b""
         else:
@@ -287,7 +318,7 @@ class Http1Exchange(Exchange):
         self.keep_alive = False
         if not self._flow.lost:
             if framing is not None and framing.closes:
-                self._line.reset()  # only a reset shows that a body which ends with the connection was cut
+                self._connection.reset()  # only a reset shows that a body which ends with the connection was cut
             else:
                 self._push()
                 if not self._transport.is_closing():  # see Http1Connection._close
@@ -302,10 +333,10 @@ class Http1Exchange(Exchange):
         self.outcome = outcome
 
     def _closed(self) -> ResponseError:
-        return StreamClosed("the answer has ended" if self.outcome is not None else "the answer has not begun")
+        return StreamClosed("the response has ended" if self.outcome is not None else "the response has not begun")
 
     def _drop(self, size: int) -> Awaitable[None]:
-        """Data for an answer without a body: not sent, and after HEAD not made either."""
+        """Data for a response without a body: not sent, and after HEAD not made either."""
         if self.head.method == "HEAD":
             self.finish()
             return STOP
@@ -315,7 +346,7 @@ class Http1Exchange(Exchange):
         return READY
 
     def _warn_dropped(self, size: int) -> None:
-        error_logger.warning("status %s allows no body: %s bytes of an answer were dropped", self.status, size)
+        error_logger.warning("status %s allows no body: %s bytes of a response were dropped", self.status, size)
 
     def _unsent(self) -> int:
         size: int = self._transport.get_write_buffer_size()
@@ -348,7 +379,7 @@ class Http1Exchange(Exchange):
         if not flow.lost:
             if self._transport.is_closing():
                 flow.connection_lost()
-            elif self._line.has_left is not None and self._line.has_left():
+            elif self._connection.has_left is not None and self._connection.has_left():
                 self._transport.abort()
                 flow.connection_lost()
         return not flow.lost

@@ -7,7 +7,7 @@ has a length can travel as data.
 from sanicish.constants import has_message_body
 from sanicish.exceptions import ContentLengthMismatch
 
-__all__ = ["Chunked", "FixedLength", "Framing", "NoBody", "UntilClose", "choose_framing"]
+__all__ = ["TUNNEL", "Chunked", "FixedLength", "Framing", "NoBody", "UntilClose", "choose_framing"]
 
 
 class Framing:
@@ -88,6 +88,7 @@ class NoBody(Framing):
         """Drop it."""
 
 
+TUNNEL = UntilClose()  # behind a switch of protocols (RFC 9110 7.8)
 _CHUNKED = Chunked()
 _UNTIL_CLOSE = UntilClose()
 _NO_BODY = NoBody()

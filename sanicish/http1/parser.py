@@ -6,6 +6,7 @@ bytes tells the same story.
 """
 
 import re
+import sys
 from contextlib import suppress
 from typing import NoReturn, Protocol
 
@@ -44,13 +45,14 @@ _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _FOREIGN = re.compile(rb"[^\r\n]* (?:RTSP|ICE)/")  # llhttp reports their 1.0 and 1.1 as HTTP's
 _TOKEN = re.compile(TOKEN.encode())
 
-_HOST_FIELD, _LENGTH, _CODING, _CONNECTION, _EXPECT, _SECRET = range(6)
+_HOST_FIELD, _LENGTH, _CODING, _CONNECTION, _EXPECT, _SECRET, _UPGRADE = range(7)
 _SPECIAL = {
     b"host": _HOST_FIELD,
     b"content-length": _LENGTH,
     b"transfer-encoding": _CODING,
     b"connection": _CONNECTION,
     b"expect": _EXPECT,
+    b"upgrade": _UPGRADE,
     b"cookie": _SECRET,
     b"authorization": _SECRET,
     b"proxy-authorization": _SECRET,
@@ -111,6 +113,10 @@ class RequestParser:
     def in_message(self) -> bool:
         """Whether a message has begun and not ended; the blank lines allowed before a request are none of it."""
         return self._chunks is not None or self._left > 0 or bool(self._raw.lstrip(b"\r\n"))
+
+    def tunnel(self) -> None:
+        """What follows is not HTTP: all of it is data, without an end."""
+        self._left = sys.maxsize
 
     def close(self) -> None:
         """Feed it no more: parser and callbacks let go of each other, so that no cycle is left to be collected."""
@@ -281,7 +287,7 @@ class RequestParser:
         hosts = 0
         length = coding = host = expect = None
         self._secret = False
-        connection = b""
+        connection = upgrade = b""
         for name, value in fields:
             special = _SPECIAL.get(name)
             if special is None:
@@ -297,6 +303,8 @@ class RequestParser:
                 if coding is not None:
                     raise MethodNotImplemented("only a single transfer coding is understood, chunked")
                 coding = value
+            elif special == _UPGRADE:
+                upgrade += b", " + value if upgrade else value
             elif special == _SECRET:
                 self._secret = True
             else:
@@ -323,15 +331,18 @@ class RequestParser:
             body_length = int(length)
 
         keep_alive = version == "1.1"
+        protocol = ""
         if connection:
             tokens = [token.strip(b" \t").lower() for token in connection.split(b",")]
             keep_alive = b"close" not in tokens and (keep_alive or b"keep-alive" in tokens)
+            if upgrade and version == "1.1" and b"upgrade" in tokens:  # RFC 9110 7.8
+                protocol = upgrade.decode("latin-1").lower()
         expect_continue = False
         if expect is not None and version == "1.1":
             if any(one.strip(b" \t").lower() not in (b"100-continue", b"") for one in expect.split(b",")):
                 raise ExpectationFailed("the only expectation understood is 100-continue")
             expect_continue = body_length != 0
-        return RequestHead(method, target, version, tuple(fields), keep_alive, body_length, expect_continue)
+        return RequestHead(method, target, version, tuple(fields), keep_alive, body_length, expect_continue, protocol)
 
     def _read_target(self, method: str, target: bytes, fields: list[Field]) -> bytes:
         """The target in origin form (RFC 9112 3.2); the host of an absolute form replaces the Host field."""
@@ -395,7 +406,7 @@ class RequestParser:
     def _accepted(self) -> bytes:
         """The bytes of the head before the one that broke it.
 
-        httptools does not tell, so they are found again, byte by byte; the answer to a broken request shall not
+        httptools does not tell, so they are found again, byte by byte; the response to a broken request shall not
         depend on how its bytes were split.
         """
         probe = HttpRequestParser(_Deaf())

@@ -8,7 +8,7 @@ from sanicish.constants import STATUS_CODES, is_interim, reason
 from sanicish.exceptions import ResponseError
 from sanicish.headers import Headers
 
-__all__ = ["DateField", "serialize_answer", "serialize_fields", "serialize_head", "serialize_interim", "status_line"]
+__all__ = ["DateField", "serialize_fields", "serialize_head", "serialize_interim", "serialize_response", "status_line"]
 
 # Final ones only: a 1xx announces another answer, and would leave the client waiting for it (RFC 9110 15.2).
 _STATUS_LINES = {
@@ -24,7 +24,7 @@ _MOST_OPENINGS = 256
 
 
 class DateField:
-    """The Date field of this second (RFC 9110 6.6.1), made anew only when the second has passed."""
+    """The Date field of this second (RFC 9110 6.6.1), made again only when the second has passed."""
 
     __slots__ = ("_line", "_now", "_second")
 
@@ -45,12 +45,12 @@ class DateField:
 def status_line(status: int) -> bytes:
     """The first line of a response; the version is the highest the server speaks (RFC 9110 2.5).
 
-    Raises ``ResponseError`` if the status is not that of an answer.
+    Raises ``ResponseError`` if the status is not that of a response.
     """
     line = _STATUS_LINES.get(status)
     if line is None:
         if not isinstance(status, int) or not 200 <= status <= 999:
-            raise ResponseError(f"not the status of an answer: {status!r}")
+            raise ResponseError(f"not the status of a response: {status!r}")
         line = b"HTTP/1.1 %d Unknown\r\n" % status
     return line
 
@@ -66,7 +66,7 @@ def serialize_head(
     """The head of a response, ready to be sent, the empty line included.
 
     A ``Content-Type`` or ``Date`` among ``headers`` comes before the ones given apart. Raises ``ResponseError`` if
-    the status is not that of an answer.
+    the status is not that of a response.
     """
     if not headers:
         opening = _OPENINGS.get((status, content_type)) or _opening(status, content_type)
@@ -96,15 +96,23 @@ def serialize_interim(status: int, headers: Headers | None) -> bytes:
     )
 
 
+def serialize_upgrade(headers: Headers, date_line: bytes) -> bytes:
+    """The head behind which the protocol is another one; ``headers`` name it in ``Upgrade`` (RFC 9110 15.2.2)."""
+    return b"HTTP/1.1 101 Switching Protocols\r\n%b%bConnection: Upgrade\r\n\r\n" % (
+        serialize_fields(headers),
+        date_line,
+    )
+
+
 def serialize_fields(headers: Headers) -> bytes:
     """Field lines, but for those about framing."""
     return "".join([f"{name}: {value}\r\n" for name, value in headers.without(_OURS)]).encode("latin-1")
 
 
-def serialize_answer(
+def serialize_response(
     status: int, content_type: str | None, date_line: bytes, connection_line: bytes, body: bytes
 ) -> bytes:
-    """A whole answer without further fields, head and body in one; raises as ``serialize_head`` does."""
+    """A complete response without further fields, head and body in one; raises as ``serialize_head`` does."""
     opening = _OPENINGS.get((status, content_type)) or _opening(status, content_type)
     return b"%bContent-Length: %d\r\n%b%b\r\n%b" % (opening, len(body), date_line, connection_line, body)
 

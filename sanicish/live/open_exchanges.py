@@ -15,8 +15,10 @@ from time import monotonic
 from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
 from typing import Any, NamedTuple, Protocol
 
+from sanicish.config import Config
 from sanicish.context import current_request
 from sanicish.exchange import Exchange
+from sanicish.http.forwarded import forwarded_client
 from sanicish.log.places import is_own
 from sanicish.streams.flow import FlowControl
 from sanicish.streams.pulling import Pull, pulls_of_the_gone
@@ -40,7 +42,7 @@ class Waiting(StrEnum):
 class OpenStream(NamedTuple):
     """One exchange that is open.
 
-    ``route`` is the name of its route, empty if there is none; ``peer`` the client that a trusted proxy names, else the
+    ``route`` is the name of its route, empty if there is none, and until the handler starts; ``peer`` the client that a trusted proxy names, else the
     peer's address and port. ``age`` is seconds since its handler began; ``bytes_in``
     and ``bytes_out`` count the bodies, ``unsent`` is how many of the bytes written wait in memory for the client,
     ``rate`` how many bytes a second have moved, both ways together, since it began. ``where`` is the place in the
@@ -61,8 +63,8 @@ class OpenStream(NamedTuple):
     request_id: str | None
 
 
-class Connection(Protocol):
-    """What is looked at of a connection."""
+class OpenExchange(Protocol):
+    """What is looked at of an open exchange: itself, the task of its handler, and how much waits for its client."""
 
     flow: FlowControl
 
@@ -70,55 +72,64 @@ class Connection(Protocol):
     def exchange(self) -> Exchange | None: ...
 
     @property
-    def unsent(self) -> int: ...
-
-    @property
     def task(self) -> Task[None] | None: ...
 
 
-# Route, peer and id of an exchange.
-Name = Callable[[Exchange], tuple[str, str, str | None]]
+class Connection(Protocol):
+    """What is looked at of a connection."""
+
+    @property
+    def handlers(self) -> Iterable[OpenExchange]: ...
+
+    def unsent_of(self, exchange: Exchange, /) -> int: ...
 
 
-def open_streams(
-    connections: Iterable[Connection], name: Name, most: int | None = None, app: Any = None
-) -> list[OpenStream]:
+class Application(Protocol):
+    """What is asked of the application."""
+
+    config: Config
+
+
+def open_streams(connections: Iterable[Connection], app: Application, most: int | None = None) -> list[OpenStream]:
     """The exchanges on these connections, the oldest first, at ``most`` so many.
 
     Exchanges of ``app`` that are over, but whose sync generator still blocks a thread, are among them.
     """
     now = monotonic()
     looks: list[tuple[float, int, Callable[[], OpenStream]]] = []
+    config = app.config
     for connection in connections:
-        if (exchange := connection.exchange) is not None:
-            looks.append((exchange.began or now, len(looks), partial(_look, connection, exchange, name, now)))
+        for handler in connection.handlers:
+            if (exchange := handler.exchange) is not None:
+                look = partial(_look, connection, handler, exchange, config, now)
+                looks.append((exchange.started_at or now, len(looks), look))
     for pull in pulls_of_the_gone():
         if (request := pull.context.get(current_request)) is not None and request.app is app:
-            looks.append((request._exchange.began or now, len(looks), partial(_look_back, pull, name, now)))
+            looks.append((request._exchange.started_at or now, len(looks), partial(_look_back, pull, config, now)))
     return [look() for _, _, look in heapq.nsmallest(len(looks) if most is None else most, looks)]
 
 
-def _look(connection: Connection, exchange: Exchange, name: Name, now: float) -> OpenStream:
-    frames = list(_frames(connection.task))
-    waits_for = _waits_for(connection, exchange, frames)
-    return _told(exchange, name, now, connection.unsent, waits_for, _where(frames))
+def _look(connection: Connection, handler: OpenExchange, exchange: Exchange, config: Config, now: float) -> OpenStream:
+    frames = list(_frames(handler.task))
+    waits_for = _waits_for(handler.flow, exchange, frames)
+    return _shown(exchange, config, now, connection.unsent_of(exchange), waits_for, _where(frames))
 
 
-def _look_back(pull: Pull, name: Name, now: float) -> OpenStream:
+def _look_back(pull: Pull, config: Config, now: float) -> OpenStream:
     place = pull.place
     where = f"{Path(place.file).name}:{place.line} {place.function.rpartition('.')[2]}" if place else ""
-    return _told(pull.context[current_request]._exchange, name, now, 0, Waiting.BLOCKED, where)
+    return _shown(pull.context[current_request]._exchange, config, now, 0, Waiting.BLOCKED, where)
 
 
-def _told(exchange: Exchange, name: Name, now: float, unsent: int, waits_for: Waiting, where: str) -> OpenStream:
-    route, peer, request_id = name(exchange)
-    age = max(0.0, now - exchange.began) if exchange.began else 0.0
+def _shown(exchange: Exchange, config: Config, now: float, unsent: int, waits_for: Waiting, where: str) -> OpenStream:
+    request_id = exchange.request_id or exchange.client_request_id(config.id_field)
+    age = max(0.0, now - exchange.started_at) if exchange.started_at else 0.0
     moved = exchange.body.received + max(0, exchange.bytes_sent - unsent)
     return OpenStream(
-        route=route,
+        route=exchange.route_name,
         method=exchange.head.method,
         path=exchange.head.target.decode("latin-1"),
-        peer=peer,
+        peer=forwarded_client(exchange.head.fields, config) or exchange.conn.peer,
         age=round(age, 6),
         bytes_in=exchange.body.received,
         bytes_out=exchange.bytes_sent,
@@ -126,7 +137,7 @@ def _told(exchange: Exchange, name: Name, now: float, unsent: int, waits_for: Wa
         rate=round(moved / age, 1) if age else 0.0,
         waits_for=waits_for,
         where=where,
-        request_id=request_id,
+        request_id=None if request_id is None else str(request_id),
     )
 
 
@@ -140,12 +151,12 @@ _PLACES = {
 }
 
 
-def _waits_for(connection: Connection, exchange: Exchange, frames: list[FrameType]) -> Waiting:
+def _waits_for(flow: FlowControl, exchange: Exchange, frames: list[FrameType]) -> Waiting:
     if exchange.cancel_reason is not None:
         return Waiting.CLEANUP
     if exchange.body.waiting:
         return Waiting.SENDER
-    if connection.flow.paused:
+    if flow.paused:
         return Waiting.READER
     for frame in reversed(frames):
         file = frame.f_code.co_filename

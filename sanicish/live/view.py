@@ -241,7 +241,7 @@ def _seen(app: Any) -> dict[str, Any]:
         "pid": os.getpid(),
         "at": round(monotonic(), 3),
         "connections": len(app.connections),
-        "open": sum(1 for one in app.connections if one.exchange is not None),
+        "open": sum(len(one.handlers) for one in app.connections),
         "streams": [one._asdict() for one in app.streams(_MOST)],
     }
 

@@ -221,7 +221,7 @@ _ACCESS = {
 class Access(dict[str, Any]):
     """One finished exchange: as fields of a record, and as text the line that people read.
 
-    Sanic's fields are ``host`` (address and port of the peer), ``request``, ``status``, ``byte`` (of the answer's body)
+    Sanic's fields are ``host`` (address and port of the peer), ``request``, ``status``, ``byte`` (of the response's body)
     and ``duration`` (seconds). Ours: ``method``, ``target``, ``received`` (bytes of the request's body), ``first_byte``
     (seconds until a stream began to leave), ``outcome``, ``request_id``; ``None`` is what is not known.
     """

@@ -185,7 +185,7 @@ ON_APPLICATION = {
     "app_errorhandler": "@app.exception(NotFound), with (request, exception)",
     "asgi_app": "the application is its own server here",
     "before_app_request": "@app.on_request, with (request)",
-    "before_request": "@app.on_request, with (request); what it returns is the answer, None goes on",
+    "before_request": "@app.on_request, with (request); what it returns is the response, None goes on",
     "before_serving": "@app.before_server_start",
     "cli": "commands are functions of your own",
     "enable_websocket": "no websockets here: an event stream (sse) one way, a streamed upload the other",

@@ -313,7 +313,7 @@ class Registry:
     def register_middleware(
         self, middleware: Callable[..., Any], attach_to: str = "request", *, before_body: bool = False
     ) -> Callable[..., Any]:
-        """Call a function with each request, or with each request and response; what it returns is the answer.
+        """Call a function with each request, or with each request and response; what it returns is the response.
 
         On routes that are not streaming, request middleware sees a body that was read; with ``before_body`` it runs
         before a byte of it has been asked for.

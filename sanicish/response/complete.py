@@ -141,7 +141,7 @@ class HTTPResponse(BaseHTTPResponse):
 
     __slots__ = ("body", "timeout")
 
-    timeout: float | None  # taken for Quart's code; a whole answer does not stand still
+    timeout: float | None  # taken for Quart's code; a complete response does not stand still
 
     def __init__(
         self,
@@ -166,7 +166,7 @@ class HTTPResponse(BaseHTTPResponse):
         return self.body
 
     def send_to(self, exchange: Exchange) -> None:
-        """Give the whole answer to the exchange."""
+        """Give the complete response to the exchange."""
         headers = self._headers if self._cookies is None else self._head_fields()
         body = self.body
         if type(body) is not bytes:  # assigned by the application

@@ -15,6 +15,7 @@ from sanicish.headers import Headers, Trailers
 from sanicish.log import error_logger
 from sanicish.response.complete import DEFAULT_STREAM_TYPE, BaseHTTPResponse, HeaderMap, HTTPResponse
 from sanicish.response.formats import app_dumps, encode, encode_csv, encode_json, json_dumps
+from sanicish.streams.files import read_at
 from sanicish.streams.flow import READY
 
 __all__ = ["ResponseStream", "StreamingFunction", "StreamingHTTPResponse", "as_stream", "stream"]
@@ -104,7 +105,15 @@ class StreamingHTTPResponse(BaseHTTPResponse):
             raise StreamClosed("a response can be written once it is being sent")
         if not exchange.started:
             self._begin(exchange)
-        await exchange.send_file(descriptor, offset, count)
+        if await exchange.send_file(descriptor, offset, count):
+            return
+        while count:
+            data = await read_at(descriptor, offset, min(count, _READ))
+            if not data:
+                raise ResponseError(f"the file became {count} bytes shorter while it was sent")
+            await exchange.write(data)
+            offset += len(data)
+            count -= len(data)
 
     def flush(self) -> Awaitable[None]:
         """Let what was written leave now; the head too, if nothing was."""
@@ -182,10 +191,10 @@ class StreamingHTTPResponse(BaseHTTPResponse):
         self._timeout = seconds
         exchange = self._exchange
         if exchange is not None:
-            clocks = {"response": seconds, "stream_idle": seconds}
+            timeouts = {"response": seconds, "stream_idle": seconds}
             if seconds is None:  # a stream that may stand still may creep
-                clocks["write_rate"] = None
-            exchange.clocks = {**(exchange.clocks or {}), **clocks}
+                timeouts["write_rate"] = None
+            exchange.rules = exchange.rules.with_timeouts(timeouts)
 
     def _was_sent(self, exchange: Exchange) -> bool:
         return self._begun
@@ -239,6 +248,7 @@ class StreamingHTTPResponse(BaseHTTPResponse):
         return False
 
 
+_READ = 262_144  # bytes of a file that are read at once; more make nothing faster
 _Fields = TypeVar("_Fields", Headers, CookieJar)
 
 
@@ -265,7 +275,7 @@ def stream(
 
 
 def as_stream(response: HTTPResponse | StreamingHTTPResponse) -> StreamingHTTPResponse:
-    """The same answer, to be written piece by piece."""
+    """The same response, to be written piece by piece."""
     if isinstance(response, StreamingHTTPResponse):
         return response
     streaming = StreamingHTTPResponse(None, response.status, None, response.content_type)

@@ -1,4 +1,4 @@
-"""The sockets: asyncio's callbacks, clocks, signals."""
+"""The sockets: asyncio's callbacks, timeouts, signals."""
 
 from sanicish.server.embedded import AsyncioServer
 from sanicish.server.process import serve

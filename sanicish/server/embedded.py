@@ -6,8 +6,9 @@ from contextvars import copy_context
 from socket import socket
 from typing import Any
 
+from sanicish import life
 from sanicish.server.protocol import HttpProtocol
-from sanicish.server.serve import Server
+from sanicish.server.serve import Server, Stage
 from sanicish.streams.flow import READY
 
 __all__ = ["AsyncioServer"]
@@ -41,7 +42,7 @@ class AsyncioServer:
 
     def is_serving(self) -> bool:
         """Whether connections are accepted."""
-        return self._serving and not self.server.stopping
+        return self._serving and self.server.stage is not Stage.STOPPING
 
     def startup(self) -> Awaitable[None]:
         """Part of Sanic's calling order, awaited or not; the listeners run by themselves."""
@@ -72,10 +73,7 @@ class AsyncioServer:
         self._stopping = asyncio.current_task()  # close() may not have it yet, where tasks are eager
         self.server.asked.set()
         async with self._changing:
-            await self.server.accept_no_more()
-            await self.server.app.run_listeners("before_server_stop")
-            await self.server.stop()
-            await self.server.app.run_listeners("after_server_stop")
+            await life.stop(self.server.app, self.server)
 
     def ask_to_stop(self) -> None:
         """Stop, at once or when the start is complete."""

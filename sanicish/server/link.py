@@ -60,7 +60,7 @@ class Linked(Protocol):
 
     def interrupt(self, *, drain: bool = False) -> None: ...
 
-    def make_way(self) -> None: ...
+    def yield_to_successor(self) -> None: ...
 
 
 class Link:
@@ -203,7 +203,7 @@ class Link:
         elif server.asked.is_set():
             return
         elif MAKE_WAY in words:
-            server.make_way()
+            server.yield_to_successor()
         else:
             server.interrupt(drain=DRAIN in words)
 

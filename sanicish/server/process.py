@@ -3,12 +3,13 @@
 import asyncio
 import faulthandler
 import signal
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import nullcontext
 from contextvars import Context, copy_context
 from types import CoroutineType
 from typing import Any
 
+from sanicish import life
 from sanicish.log import error_logger, logger
 from sanicish.log.places import Place, is_own
 from sanicish.log.queue import flush as flush_log
@@ -74,39 +75,37 @@ async def _serve(
         if link is None and isinstance(listen["ssl"], Mapping):
             server.loop.add_signal_handler(signal.SIGHUP, server.renew_certificate)
 
-    async def start() -> None:
-        await app.run_listeners("before_server_start")
+    async def accept() -> None:
         await server.start(**listen)
         if on_ready is not None:
             on_ready(server)
-        await app.run_listeners("after_server_start")
+
+    async def start() -> None:
+        await life.start(app, accept)
         server.started()
         if link is None:
             notify("READY=1")
         else:
             link.ready(server)
 
+    def do(step: Coroutine[Any, Any, None]) -> Awaitable[bool]:
+        return _until(server.forced, step, server, context)
+
     cancelled = None
+    started = False
     try:
-        if await _until(server.interrupted, start(), server, context):
+        started = await _until(server.interrupted, start(), server, context)
+        if started:
             try:
                 await server.asked.wait()
             except asyncio.CancelledError as error:  # Ctrl-C, where signals are not ours
                 cancelled = error
             if link is None:
                 notify("STOPPING=1")
-            await _until(server.forced, server.drain(), server, context)
-            await server.accept_no_more()
-            await _until(server.forced, app.run_listeners("before_server_stop"), server, context)
-            if server.connections:
-                count = len(server.connections)
-                open_ones = "1 connection is" if count == 1 else f"{count} connections are"
-                logger.info("stopping; %s open (once more cuts)", open_ones)
         else:
             logger.info("stopped before the start was complete")
     finally:
-        await _until(server.forced, server.stop(), server, context)
-        await _until(server.forced, app.run_listeners("after_server_stop"), server, context)
+        await life.stop(app, server, started=started, do=do)
     if cancelled is not None:
         raise cancelled
 

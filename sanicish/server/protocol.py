@@ -1,31 +1,30 @@
-"""asyncio's callbacks on one side, the wire's connection on the other, and the handler's task between them."""
+"""One connection: asyncio's callbacks on one side, a wire on the other, and the tasks of the handlers between them."""
 
 import asyncio
 import select
 import socket
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from time import monotonic
 from typing import Any, Protocol
 
-from sanicish.config import Clocks, Limits
+from sanicish.config import Limits, Timeouts
 from sanicish.exceptions import RequestTimeout, SanicException
 from sanicish.exchange import ConnInfo, Exchange, Handler, RequestHead
 from sanicish.handling import CreateTask, HandlerTask
-from sanicish.http1.connection import Http1Connection, Phase
-from sanicish.http1.exchange import Http1Exchange, SendFile
-from sanicish.http1.serialize import DateField
 from sanicish.log import Access, error_logger, logger
 from sanicish.server.sendfile import can_send_files, send_file
-from sanicish.server.timeouts import Due, Watch
+from sanicish.server.timeouts import ConnectionWatch, Due, ExchangeWatch
+from sanicish.server.wires import new_wire
 from sanicish.streams.flow import HOLD_BODY, FlowControl, Turn
+from sanicish.wire import DateLine, Phase, SendFile, Wire
 
-__all__ = ["Host", "HttpProtocol"]
+__all__ = ["HttpProtocol", "ServerState"]
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, zero seconds: closing sends RST
-_HALF_CLOSE_GRACE = 0.05  # seconds for an answer to a peer that has ended its side, and may have gone altogether
+_HALF_CLOSE_GRACE = 0.05  # seconds for a response to a peer that has ended its side, and may have gone altogether
 
 # While reading is paused, and after the peer's FIN, neither loop reads; poll() reports a peer that left all the same.
 _HALF_CLOSED: int = getattr(select, "POLLRDHUP", 0)  # Linux: the peer has ended its side
@@ -40,7 +39,7 @@ _ACKED = slice(120, 128)  # tcpi_bytes_acked
 _SILENT_LINES = (3, 12) <= sys.version_info < (3, 12, 9) or (3, 13) <= sys.version_info < (3, 13, 2)
 
 
-class Host(Protocol):
+class ServerState(Protocol):
     """What all connections of a server share."""
 
     loop: asyncio.AbstractEventLoop
@@ -48,8 +47,8 @@ class Host(Protocol):
     call_soon: Callable[..., Any]
     handler: Handler
     limits: Limits
-    clocks: Clocks
-    date: DateField
+    timeouts: Timeouts
+    date: DateLine
     turn: Turn
     heads: dict[bytes, RequestHead]
     high_water: int
@@ -70,13 +69,15 @@ class HttpProtocol(asyncio.Protocol):
     """One connection."""
 
     __slots__ = (
-        "_handling",
-        "_host",
+        "_handlers",
+        "_idle",
         "_lost",
+        "_server",
         "_transport",
+        "_watch",
+        "_watches",
         "call_soon",
         "conn",
-        "connection",
         "date",
         "flow",
         "has_left",
@@ -86,61 +87,63 @@ class HttpProtocol(asyncio.Protocol):
         "refusal",
         "send_file",
         "turn",
-        "watch",
+        "wire",
     )
 
     conn: ConnInfo
-    connection: Http1Connection
+    wire: Wire
     flow: FlowControl
-    _handling: HandlerTask[Http1Exchange]
     send_file: SendFile | None
     has_left: Callable[[], bool] | None
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
+    def __init__(self, server: ServerState) -> None:
+        self._server = server
         self._lost = False
         self._transport: Any = None
-        self.call_soon: Callable[..., Any] = host.call_soon
-        self.turn = host.turn
-        self.date = host.date
-        self.heads = host.heads
+        self.call_soon: Callable[..., Any] = server.call_soon
+        self.turn = server.turn
+        self.date = server.date
+        self.heads = server.heads
         self.names: tuple[Any, Any] | None = None  # of the peer and of this end, where a proxy has told
         self.place: str | None = None  # among the connections of the server, once it has one
         self.refusal: SanicException | None = None  # or why it gets none
-        self.watch = Watch()
+        self._handlers: dict[Exchange, HandlerTask[Exchange]] = {}  # of the open exchanges
+        self._idle: HandlerTask[Exchange] | None = None  # to be started with the next exchange
+        self._watch = ConnectionWatch()
+        self._watches: dict[Exchange, ExchangeWatch] = {}
 
     # What asyncio calls
 
     def connection_made(self, transport: Any) -> None:
-        host = self._host
+        server = self._server
         self._transport = transport
-        transport.set_write_buffer_limits(high=host.high_water)
-        if _SILENT_LINES and isinstance(host.loop, asyncio.BaseEventLoop):
+        transport.set_write_buffer_limits(high=server.high_water)
+        if _SILENT_LINES and isinstance(server.loop, asyncio.BaseEventLoop):
             transport.writelines = lambda lines: transport.write(b"".join(lines))
         self.conn = ConnInfo(transport)
         if self.names is not None:
             self.conn.peername = self.names[0] or self.conn.peername
             self.conn.sockname = self.names[1] or self.conn.sockname
-        self.flow = FlowControl(transport, host.turn)
-        self._handling = HandlerTask(host.loop, host.create_task, host.handler, self.flow, self._handled)
+        self.flow = FlowControl(transport, server.turn)
         self.send_file = self._send_file if can_send_files(transport) else None
         # TLS transports of both loops drop what is written once the peer has ended its side, with a line of the log for
         # each write, and report the end only when all that was written before is sent.
         self.has_left = self._has_left if self.conn.ssl else None
-        self.connection = Http1Connection(transport, self.flow, host.limits, self, host.clocks.keep_alive != 0)
-        host.opened(self)
+        self.wire = new_wire(transport, self.flow, server.limits, server.timeouts, self)
+        server.opened(self)
 
     def data_received(self, data: bytes) -> None:
-        self.connection.receive(data)
+        self.wire.receive(data)
 
     def eof_received(self) -> bool:
-        is_open = self.connection.eof()
+        is_open = self.wire.eof()
         if self.conn.ssl:  # both loops close then: their TLS has no half-close
-            self._handling.client_left()
+            self._client_left()
             return False
         if not is_open:
             return False
-        self._peer_ended()
+        for exchange in tuple(self._handlers):
+            self._peer_ended(exchange)
         return not self._transport.is_closing()
 
     def pause_writing(self) -> None:
@@ -152,39 +155,39 @@ class HttpProtocol(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self._lost = True
         self.flow.connection_lost()
-        self._handling.client_left()
-        self.connection.lost()
-        if self._handling.task is None:
-            self._host.closed(self)
+        self._client_left()
+        self.wire.lost()
+        if not self._handlers:
+            self._server.closed(self)
 
     # What is looked at
 
     @property
-    def exchange(self) -> Exchange | None:
-        """What is open."""
-        return self.connection.exchange
+    def handlers(self) -> Collection[HandlerTask[Exchange]]:
+        """The handlers that run, each with its exchange."""
+        return self._handlers.values()
 
-    @property
-    def unsent(self) -> int:
-        """Bytes that wait for the client."""
-        return self.connection.unsent
+    def unsent_of(self, exchange: Exchange) -> int:
+        """Bytes of an exchange that wait for the client."""
+        return self.wire.unsent_of(exchange)
 
-    @property
-    def task(self) -> asyncio.Task[None] | None:
-        """Who answers it."""
-        return self._handling.task
+    # What the wire calls
 
-    # What the connection calls
-
-    def start(self, exchange: Http1Exchange) -> None:
+    def start(self, exchange: Exchange) -> None:
         """Run the handler for an exchange."""
-        self._handling.start(exchange)
-        if self.connection.peer_ended:
-            self._peer_ended()
+        handler = self._idle
+        if handler is None:
+            server = self._server
+            handler = HandlerTask(server.loop, server.create_task, server.handler, self.flow, self._handled)
+        self._idle = None
+        self._handlers[exchange] = handler
+        handler.start(exchange)
+        if self.wire.peer_ended:
+            self._peer_ended(exchange)
 
     async def _send_file(self, descriptor: int, offset: int, count: int, went: Callable[[int], None]) -> None:
-        host = self._host
-        await send_file(host.loop, self._transport, self.flow, host.high_water, descriptor, offset, count, went)
+        server = self._server
+        await send_file(server.loop, self._transport, self.flow, server.high_water, descriptor, offset, count, went)
 
     def reset(self) -> None:
         """Cut a body that is delimited by the end of the connection, so that the peer sees an error, not an end."""
@@ -205,64 +208,71 @@ class HttpProtocol(asyncio.Protocol):
         return offered
 
     def refused(self, error: SanicException) -> None:
-        """A request broke HTTP; its client gets the answer, the log a line."""
+        """A request broke HTTP; its client gets the response, the log a line."""
         logger.debug("%s: refused with %s: %s", self.conn.client_ip or "unix", error.status_code, error.message)
         if "TLS" in error.message:
             logger.warning("%s speaks TLS to a port that speaks plain HTTP", self.conn.client_ip or "a client")
-        if self._host.access_log and self.connection.exchange is None:
+        if self._server.access_log and not self._handlers:
             Access("-", "-", error.status_code, error.message, self.conn.peer).log()
 
     # Handlers
 
-    def _handled(self, exchange: Http1Exchange) -> None:
+    def _handled(self, exchange: Exchange) -> None:
         """A handler has ended, and its exchange with it."""
-        if self._host.access_log:
+        self._idle = self._handlers.pop(exchange)
+        if self._server.access_log:
             self._log(exchange)
-        self.connection.done(exchange)
-        if self._lost:
-            self._host.closed(self)
+        self.wire.done(exchange)
+        if self._lost and not self._handlers:
+            self._server.closed(self)
 
-    def _log(self, exchange: Http1Exchange) -> None:
-        head, began = exchange.head, exchange.began
+    def _log(self, exchange: Exchange) -> None:
+        head, started_at = exchange.head, exchange.started_at
         Access(
             head.method,
             head.target.decode("latin-1"),
             exchange.status,
             str(exchange.outcome),
-            self._host.client_of(exchange),
+            self._server.client_of(exchange),
             sent=exchange.bytes_sent,
             received=exchange.body.received,
-            seconds=monotonic() - began if began else 0.0,
-            first_byte=max(0.0, exchange.left - began) if exchange.left else None,
-            request_id=exchange.request_id or exchange.told_id(self._host.id_field),
+            seconds=monotonic() - started_at if started_at else 0.0,
+            first_byte=max(0.0, exchange.head_sent_at - started_at) if exchange.head_sent_at else None,
+            request_id=exchange.request_id or exchange.client_request_id(self._server.id_field),
         ).log()
 
     def cancel(self, reason: str) -> None:
-        """Cancel the handler that runs, if one does."""
-        self._handling.cancel(reason)
+        """Cancel the handlers that run."""
+        for handler in tuple(self._handlers.values()):
+            handler.cancel(reason)
 
     # Clients that leave
 
-    def _peer_ended(self) -> None:
-        """The peer will send no more, and either waits for its answer or has gone; both look the same from here.
+    def _client_left(self) -> None:
+        for handler in tuple(self._handlers.values()):
+            handler.client_left()
+
+    def _peer_ended(self, exchange: Exchange) -> None:
+        """The peer will send no more, and either waits for its response or has gone; both look the same from here.
 
         A peer that has gone answers whatever is sent to it by a reset. So it has left unless something is sent soon.
         """
-        exchange = self.connection.exchange
-        if exchange is None:
+        handler = self._handlers.get(exchange)
+        if handler is None:
             return
         if exchange.body.wanted and not exchange.body.complete:
-            self._handling.client_left()
+            handler.client_left()
         else:
-            self._host.loop.call_later(
+            self._server.loop.call_later(
                 _HALF_CLOSE_GRACE, self._is_still_there, exchange, exchange.started, exchange.bytes_sent
             )
 
-    def _is_still_there(self, exchange: Http1Exchange, started: bool, sent: int) -> None:
-        if exchange is not self.connection.exchange or exchange.outcome is not None or exchange.half_close:
+    def _is_still_there(self, exchange: Exchange, started: bool, sent: int) -> None:
+        handler = self._handlers.get(exchange)
+        if handler is None or exchange.outcome is not None or exchange.rules.half_close:
             return
-        if (exchange.started, exchange.bytes_sent) == (started, sent) and not self.connection.unsent:
-            self._handling.client_left()
+        if (exchange.started, exchange.bytes_sent) == (started, sent) and not self.wire.unsent_of(exchange):
+            handler.client_left()
 
     def _has_left(self) -> bool:
         """Whether the peer has left, asked of the kernel: no read reports it while reading is paused, or after its FIN."""
@@ -294,72 +304,80 @@ class HttpProtocol(asyncio.Protocol):
 
     def sweep(self, now: float) -> None:
         """Act on whatever is overdue."""
-        exchange = self.connection.exchange
-        if exchange is not None and exchange.cancel_reason is not None:
-            if self._handling.overdue(now, self._host.cleanup_seconds):
-                self.abort()
+        wire = self.wire
+        if not self._handlers:
+            self._watches = {}
+            if not self._lost:
+                self._act(self._watch.look(wire, self._server.timeouts, now, self._taken))
             return
-        if self._lost:  # the handler is shielded, or takes a last look at what came
-            return
-        quiet = self.flow.holding or self.connection.peer_ended or self.conn.ssl  # so that no read reports it
-        if exchange is not None and quiet and self._has_left():
-            self._handling.client_left()
-        due = self.watch.look(self.connection, self._host.clocks, now, self._taken)
-        if due is not None:
-            self._act(due)
+        self._watches = {exchange: self._watches.get(exchange) or ExchangeWatch(now) for exchange in self._handlers}
+        quiet = self.flow.holding or wire.peer_ended or self.conn.ssl  # so that no read reports that the peer has left
+        left = bool(quiet and not self._lost and self._has_left())
+        for exchange, handler in tuple(self._handlers.items()):
+            if exchange.cancel_reason is not None:
+                if handler.overdue(now, self._server.cleanup_seconds):
+                    self.abort()
+            elif not self._lost:  # else the handler is shielded, or takes a last look at what arrived
+                if left:
+                    handler.client_left()
+                unsent = wire.unsent_of(exchange)
+                due = self._watches[exchange].look(exchange, unsent, self._server.timeouts, now, self._taken)
+                self._act_on(exchange, handler, due)
 
-    def _act(self, due: Due) -> None:
+    def _act_on(self, exchange: Exchange, handler: HandlerTask[Exchange], due: Due | None) -> None:
+        """Something of an exchange is overdue."""
+        if due is None:
+            return
         logger.debug("%s: %s", self.conn.client_ip or "unix", due.value)
-        connection = self.connection
-        if due is Due.HEAD and connection.begun:
-            connection.refuse(RequestTimeout("the head of the request did not arrive in time"))
-        elif due is Due.RESPONSE or due is Due.STREAM:
-            self.cancel("timeout")
-        elif due is Due.BODY and connection.exchange is not None:
-            connection.exchange.body.fail(RequestTimeout("the body of the request stopped coming"))
-        elif due is Due.WRITE:
-            self.cancel("timeout")
+        if due is Due.BODY:
+            exchange.body.fail(RequestTimeout("the body of the request stopped coming"))
+            return
+        handler.cancel("timeout")
+        if due is Due.WRITE:
             self._reset()
-        elif due is Due.END:
-            connection.end()
+
+    def _act(self, due: Due | None) -> None:
+        """Something of the connection is overdue, and no exchange is open."""
+        if due is None:
+            return
+        logger.debug("%s: %s", self.conn.client_ip or "unix", due.value)
+        if due is Due.WRITE:
+            self._reset()
         elif due is Due.CLOSE:
             self.abort()
         else:
-            connection.close()
+            self.wire.expire()
 
-    def let_go(self) -> None:
-        """The loop ends, and does not wait for the handler."""
-        self._handling.abandon()
+    def abandon(self) -> None:
+        """The loop ends, and does not wait for handlers."""
+        for handler in self._handlers.values():
+            handler.abandon()
 
     def refuse(self, error: SanicException) -> None:
         """Answer before anything was asked, and close."""
-        self.connection.refuse(error)
-
-    def shutdown(self) -> None:
-        """Finish what is open and close."""
-        self.connection.shutdown()
+        self.wire.refuse(error)
 
     @property
-    def unheard(self) -> bool:
+    def awaits_head(self) -> bool:
         """Whether the head of a request is on its way, or should be: the first, or one that has begun."""
-        return self.connection.phase is Phase.HEAD
+        return self.wire.phase is Phase.HEAD
 
-    @property
-    def promised(self) -> bool:
-        """Whether a response has begun that tells the client that the connection is kept."""
-        return self.connection.promised
+    def drain(self, stopping: bool = False) -> None:
+        """Let the next response be the last; ``stopping`` also notifies the streams that are open."""
+        self.wire.drain(stopping)
 
-    def when_answered(self, function: Callable[[], Any]) -> None:
-        """Call a function at the end of the open exchange."""
-        self.connection.when_answered(function)
+    def finish(self, one_more: float) -> None:
+        """Close when what is open is done.
 
-    def leave(self) -> None:
-        """Begin to close: finish what is open, and answer one more request if it comes."""
-        self.connection.leave()
-
-    def drain(self) -> None:
-        """Finish what is open, answer one more request if it comes, and close."""
-        self.connection.drain()
+        A response that has begun may have promised to keep the connection: then one more request is answered if it
+        arrives within ``one_more`` seconds. A proxy may send it as soon as it has the last byte of the response.
+        """
+        if self.wire.promises:
+            for exchange in self._handlers:
+                exchange.when_over(lambda _: self._server.loop.call_later(one_more, self.wire.finish))
+            self.wire.drain(stopping=True)
+        else:
+            self.wire.finish()
 
     def abort(self) -> None:
         """Close without waiting for anything."""

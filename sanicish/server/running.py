@@ -9,9 +9,11 @@ import pickle
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from math import inf
 from typing import Any, Protocol
 
+from sanicish import life
 from sanicish.config import Config
 from sanicish.exchange import Exchange
 from sanicish.log import logger
@@ -21,7 +23,7 @@ from sanicish.server.launch import Launch, NoWorkers, Plan, outline
 from sanicish.server.link import Link
 from sanicish.server.process import serve
 from sanicish.server.protocol import HttpProtocol
-from sanicish.server.serve import Server
+from sanicish.server.serve import Server, Stage
 from sanicish.server.sockets import Listening
 from sanicish.server.supervisor import Limits, supervise
 from sanicish.server.systemd import notify, passed_sockets
@@ -176,16 +178,14 @@ class Serving:
 
         async def start() -> None:
             try:
-                await app.run_listeners("before_server_start")
-                await server.start(**listen, **options)
-                await app.run_listeners("after_server_start")
+                await life.start(app, partial(server.start, **listen, **options))
             except BaseException:
-                await server.stop(0)
-                await app.run_listeners("after_server_stop")
+                server.forced.set()
+                await life.stop(app, server, started=False)
                 raise
 
         asyncio_server = AsyncioServer(server, start)
-        self._embedded = [one for one in self._embedded if not one.server.stopping] + [asyncio_server]
+        self._embedded = [one for one in self._embedded if one.server.stage is not Stage.STOPPING] + [asyncio_server]
         self._ask_to_stop = self._stop_embedded
         if at_once:
             await asyncio_server.start_serving()
@@ -227,8 +227,8 @@ def _say_doubts(config: Config) -> None:
 
 def _say(app: Served, url: str, workers: int) -> None:
     loop = "uvloop" if app.config["USE_UVLOOP"] else "asyncio"
-    crew = f"{workers} worker{'s' if workers > 1 else ''}"
-    logger.info("%s on %s (%s, %s, pid %d, Ctrl-C stops)", app.name, url, crew, loop, os.getpid())
+    pool = f"{workers} worker{'s' if workers > 1 else ''}"
+    logger.info("%s on %s (%s, %s, pid %d, Ctrl-C stops)", app.name, url, pool, loop, os.getpid())
 
 
 def directories(auto_reload: bool | None, reload_dir: Any, config: Config) -> Sequence[str] | None:

@@ -76,7 +76,7 @@ async def send_file(
 
 
 async def _writable(loop: asyncio.AbstractEventLoop, sock: int, flow: FlowControl) -> None:
-    """Wait until the socket takes more; clocks see a writer that waits."""
+    """Wait until the socket takes more; timeouts see a writer that waits."""
 
     def ready() -> None:
         loop.remove_writer(sock)  # it stays ready until the turn of this writer

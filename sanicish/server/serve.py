@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextvars import copy_context
+from enum import StrEnum
 from functools import partial
 from socket import socket
 from typing import Any, Protocol
@@ -12,9 +13,7 @@ import uvloop
 from sanicish.config import Config
 from sanicish.exceptions import SanicException
 from sanicish.exchange import Exchange, Handler, RequestHead
-from sanicish.headers import Headers
-from sanicish.http.forwarded import is_proxied, parse_forwarded
-from sanicish.http1.serialize import DateField
+from sanicish.http.forwarded import forwarded_client, is_proxied
 from sanicish.log import error_logger, logger
 from sanicish.server.alpn import negotiate
 from sanicish.server.listener import Listener, Trust
@@ -25,9 +24,10 @@ from sanicish.server.shortage import Shortage
 from sanicish.server.sockets import Listening
 from sanicish.server.timeouts import interval
 from sanicish.server.tls import renew_certificate, tls_context
+from sanicish.server.wires import new_date
 from sanicish.streams.flow import Turn
 
-__all__ = ["Application", "Server", "new_loop"]
+__all__ = ["Application", "Server", "Stage", "new_loop"]
 
 _SWEEP_SLICE = 500  # connections looked at before others get their turn
 _LAST_ARRIVALS = 0.1  # seconds to accept what waits when the server stops listening
@@ -35,6 +35,15 @@ _FIRST_REQUEST = 0.5  # seconds for what a connection that was accepted at the l
 _HANDSHAKE = 60.0  # seconds for TLS to begin or to end, where the settings set no limit
 _ONE_MORE = 5.0  # seconds for one more request, where a successor makes it no loss to stay
 _OF_ADDRESSES = ("family", "flags", "reuse_address", "reuse_port")  # options of loop.create_server
+
+
+class Stage(StrEnum):
+    """How far the life of a server has come."""
+
+    STARTING = "starting"
+    SERVING = "serving"
+    DRAINING = "draining"  # every response says that nobody should come, and who does is served
+    STOPPING = "stopping"
 
 
 class Application(Protocol):
@@ -88,16 +97,14 @@ class Server:
         self._proxied = is_proxied(config)
         self.handler: Handler = with_probes(self._limited(app.handle), self, config)
         self.limits = config.limits()
-        self.clocks = config.clocks()
-        self.date = DateField()
+        self.timeouts = config.timeouts()
+        self.date = new_date()
         self.turn = Turn(self.call_soon, config["FAIRNESS_SLICE"])
         self.heads: dict[bytes, RequestHead] = {}
         self.high_water: int = config["RESPONSE_BUFFER_SIZE"]
         self.access_log: bool = config["ACCESS_LOG"] if access_log is None else access_log
         self.id_field = config.id_field
-        self.ready = False  # all listeners of the start are done
-        self.draining = False  # everybody is told to go elsewhere, and served as long as they come
-        self.stopping = False
+        self.stage = Stage.STARTING
         self.connections: set[HttpProtocol] = set()
         self._arriving: set[HttpProtocol] = set()  # connections that are not ready for HTTP yet
         of_one = None if self._proxied else config["MAX_CONNECTIONS_PER_CLIENT"]
@@ -133,8 +140,7 @@ class Server:
 
     def _named(self, exchange: Exchange) -> str:
         """The client that a trusted proxy names, empty if it names none."""
-        told: str = parse_forwarded(Headers.from_raw(exchange.head.fields), self.app.config).get("for", "")
-        return told
+        return forwarded_client(exchange.head.fields, self.app.config)
 
     def client_of(self, exchange: Exchange) -> str:
         """Who asked, as the log tells it: the client that a trusted proxy names, else the peer."""
@@ -150,9 +156,9 @@ class Server:
             return
         if protocol.refusal is not None:
             protocol.refuse(protocol.refusal)
-        elif self.stopping:
+        elif self.stage is Stage.STOPPING:
             self._send_off(protocol)
-        elif self.draining:
+        elif self.stage is Stage.DRAINING:
             protocol.drain()
 
     def closed(self, protocol: HttpProtocol) -> None:
@@ -228,8 +234,8 @@ class Server:
         self._ssl, self._context = ssl, tls_context(ssl)
         if self._context is not None:
             negotiate(self._context)
-            options.setdefault("ssl_handshake_timeout", self.clocks.head or _HANDSHAKE)
-            options.setdefault("ssl_shutdown_timeout", self.clocks.close or _HANDSHAKE)
+            options.setdefault("ssl_handshake_timeout", self.timeouts.head or _HANDSHAKE)
+            options.setdefault("ssl_shutdown_timeout", self.timeouts.close or _HANDSHAKE)
         config = self.app.config
         where = {"reuse_port": config["REUSE_PORT"]}
         where |= {name: options.pop(name) for name in _OF_ADDRESSES if name in options}
@@ -241,7 +247,7 @@ class Server:
             if plain and isinstance(self.loop, uvloop.Loop):  # which accepts faster than Python does
                 self._servers.append(await self.loop.create_server(factory, sock=one, backlog=backlog, **options))
             else:
-                patience = None if plain else self.clocks.head
+                patience = None if plain else self.timeouts.head
                 options["ssl"] = self._context
                 self._servers.append(
                     Listener(one, backlog, self, factory, trust=trust, patience=patience, options=options)
@@ -254,7 +260,8 @@ class Server:
     def started(self) -> None:
         """All listeners of the start are done, in this context: exchanges begin with what they have set in it."""
         self.create_task = _in_own_context(self.loop)
-        self.ready = True
+        if self.stage is Stage.STARTING:
+            self.stage = Stage.SERVING
 
     @property
     def sockets(self) -> tuple[socket, ...]:
@@ -269,9 +276,9 @@ class Server:
     @property
     def state(self) -> str:
         """In a word: starting, serving, or stopping; where a successor serves, serving."""
-        if (self.draining or self.stopping) and not self.kept_seconds:
-            return "stopping"
-        return "serving" if self.ready else "starting"
+        if self.stage is Stage.STARTING or self.stage is Stage.SERVING:
+            return str(self.stage)
+        return str(Stage.SERVING if self.kept_seconds else Stage.STOPPING)
 
     def renew_certificate(self) -> None:
         """Read certificate and key again; those that are of no use change nothing."""
@@ -283,20 +290,20 @@ class Server:
             logger.info("the certificate was read again")
 
     async def _sweep(self) -> None:
-        pause = interval(self.clocks)
+        pause = interval(self.timeouts)
         while True:
             await asyncio.sleep(pause)
             self._shortage.look(len(self.connections))
             for count, protocol in enumerate(tuple(self.connections), 1):
                 try:
                     protocol.sweep(self.loop.time())
-                except Exception:  # of one connection; the clocks of the others must go on
+                except Exception:  # of one connection; the timeouts of the others must go on
                     error_logger.exception("looking after a connection failed")
                     protocol.abort()
                 if not count % _SWEEP_SLICE:
                     await asyncio.sleep(0)
 
-    def make_way(self) -> None:
+    def yield_to_successor(self) -> None:
         """Stop for a successor that accepts already: then there is time to let go of nobody who is just asking."""
         grace = self.app.config["GRACEFUL_SHUTDOWN_TIMEOUT"]
         self.kept_seconds = _ONE_MORE if grace is None else min(_ONE_MORE, grace / 2)
@@ -316,15 +323,16 @@ class Server:
         self.asked.set()
 
     async def drain(self) -> None:
-        """Serve whoever comes for ``DRAIN_DELAY``, but say that nobody should: by the probes, and by every answer."""
-        if self.drain_seconds:
-            logger.info("draining for %g s", self.drain_seconds)
-            self.draining = True
+        """Serve whoever comes for ``DRAIN_DELAY``, but say that nobody should: by the probes, and by every response."""
+        seconds, self.drain_seconds = self.drain_seconds, 0.0
+        if seconds:
+            logger.info("draining for %g s", seconds)
+            self.stage = Stage.DRAINING
             for protocol in tuple(self.connections):
                 protocol.drain()
-            await asyncio.sleep(self.drain_seconds)
+            await asyncio.sleep(seconds)
 
-    def cut(self) -> None:
+    def abort(self) -> None:
         """Close every connection that is still open, whatever it is doing."""
         for protocol in tuple(self.connections):
             protocol.cancel("shutdown")
@@ -345,48 +353,43 @@ class Server:
 
     async def stop(self, grace: float | None = None) -> None:
         """Stop: accept no more, let what is open finish for ``grace`` seconds, then cancel it and close."""
-        if self.stopping:
+        if self.stage is Stage.STOPPING:
             await self._ended.wait()
             return
-        self.stopping = True
+        self.stage = Stage.STOPPING
+        if self.connections and self.interrupted.is_set():
+            count = len(self.connections)
+            open_ones = "1 connection is" if count == 1 else f"{count} connections are"
+            logger.info("stopping; %s open (once more cuts)", open_ones)
         try:
             await self.accept_no_more()
             self.app.server_stopping()
             for protocol in tuple(self.connections):
                 self._send_off(protocol)
-            if not await self._wait_closed(self.app.config["GRACEFUL_SHUTDOWN_TIMEOUT"] if grace is None else grace):
+            if grace is None:
+                grace = 0 if self.forced.is_set() else self.app.config["GRACEFUL_SHUTDOWN_TIMEOUT"]
+            if not await self._wait_closed(grace):
                 logger.info("%d connections are still open; they are cut now", len(self.connections))
                 for protocol in tuple(self.connections):
                     protocol.cancel("shutdown")
                 await self._wait_closed(self.cleanup_seconds)
         finally:
-            self.cut()
+            self.abort()
             if self._sweeper is not None:
                 self._sweeper.cancel()
             await self._wait_closed(1)
             for protocol in self.connections:
-                protocol.let_go()
+                protocol.abandon()
             self._ended.set()
 
     def _send_off(self, protocol: HttpProtocol) -> None:
         """Let a connection end; one that has just been accepted has a request on its way, which is answered."""
-        seconds = _FIRST_REQUEST if protocol.unheard else self.kept_seconds
+        seconds = _FIRST_REQUEST if protocol.awaits_head else self.kept_seconds
         if seconds:
-            protocol.leave()
-            self.loop.call_later(seconds, self._end, protocol)
+            protocol.drain(stopping=True)
+            self.loop.call_later(seconds, protocol.finish, _FIRST_REQUEST)
         else:
-            self._end(protocol)
-
-    def _end(self, protocol: HttpProtocol) -> None:
-        """Close a connection after its response, and after one more if it has promised to be kept.
-
-        A proxy may send the next request as soon as it has the last byte, before it can see the connection close.
-        """
-        if protocol.promised:
-            protocol.when_answered(lambda: self.loop.call_later(_FIRST_REQUEST, protocol.shutdown))
-            protocol.leave()
-        else:
-            protocol.shutdown()
+            protocol.finish(_FIRST_REQUEST)
 
     async def wait_stopped(self) -> None:
         """Wait until somebody has stopped the server."""

@@ -16,7 +16,7 @@ from sanicish.log import error_logger, logger
 from sanicish.server import link
 from sanicish.server.launch import Launch
 from sanicish.server.sockets import Listening
-from sanicish.server.workers import Crew, Worker
+from sanicish.server.workers import Worker, WorkerPool
 
 __all__ = ["Limits", "supervise"]
 
@@ -207,57 +207,57 @@ def supervise(
         processes = _Processes(listening.sockets, launch, limits, selector, hurried)
         doors = _Doors(listening, limits.drain)
         silence = limits.timeout and limits.timeout + _OWN_END
-        crew = Crew(size, processes.start, processes.leave, processes.kill, limits.leave, limits.start, silence)
-        crew.begin(time.monotonic())
+        pool = WorkerPool(size, processes.start, processes.leave, processes.kill, limits.leave, limits.start, silence)
+        pool.begin(time.monotonic())
         told = False
-        while not crew.done:
-            due = min((one for one in (crew.due(), doors.due) if one is not None), default=None)
+        while not pool.done:
+            due = min((one for one in (pool.due(), doors.due) if one is not None), default=None)
             events = selector.select(None if due is None else min(max(0.0, due - time.monotonic()), _LONGEST_WAIT))
             for key, _ in events:
                 if key.data is None:
-                    _take_signals(crew, processes, doors, woken.recv(100))
+                    _take_signals(pool, processes, doors, woken.recv(100))
                 else:
-                    _listen_to(crew, processes, doors, key.data)
-            crew.tick(time.monotonic())
+                    _listen_to(pool, processes, doors, key.data)
+            pool.tick(time.monotonic())
             doors.tick(time.monotonic())
-            if crew.serving and not told:
+            if pool.serving and not told:
                 told = True
                 on_serving()
-    return 1 if crew.failed else 0
+    return 1 if pool.failed else 0
 
 
-def _take_signals(crew: Crew, processes: _Processes, doors: _Doors, numbers: bytes) -> None:
+def _take_signals(pool: WorkerPool, processes: _Processes, doors: _Doors, numbers: bytes) -> None:
     for number in numbers:
         if number == signal.SIGHUP:
             logger.info("renewing the workers, one by one")
-            crew.renew(time.monotonic())
+            pool.renew(time.monotonic())
         elif number in (signal.SIGINT, signal.SIGTERM):
-            drain = number == signal.SIGTERM and not crew.stopping
+            drain = number == signal.SIGTERM and not pool.stopping
             doors.stop(time.monotonic(), drain=drain)
-            processes.farewell = link.FORCE if crew.stopping else link.DRAIN if drain else link.LEAVE
-            crew.stop(time.monotonic())
+            processes.farewell = link.FORCE if pool.stopping else link.DRAIN if drain else link.LEAVE
+            pool.stop(time.monotonic())
 
 
-def _listen_to(crew: Crew, processes: _Processes, doors: _Doors, worker: Worker) -> None:
+def _listen_to(pool: WorkerPool, processes: _Processes, doors: _Doors, worker: Worker) -> None:
     words = processes.read(worker)
     now = time.monotonic()
-    crew.heard(worker, now)
+    pool.heard(worker, now)
     if link.READY in words:
         processes.launch.confirm()
-        crew.ready(worker, now)
+        pool.ready(worker, now)
     if link.OTHERWISE in words and processes.launch.use_command():
         logger.info(
             "the module alone does not make the whole application: each worker runs the command of this process"
         )
     if link.SPENT in words:
-        crew.spent(worker, now)
-    if link.STOP in words and not crew.stopping:
+        pool.spent(worker, now)
+    if link.STOP in words and not pool.stopping:
         doors.stop(now, drain=False)
         processes.farewell = link.LEAVE
-        crew.stop(now)
+        pool.stop(now)
     if not words:
-        processes.forget(worker, expected=worker.killed or worker.kill_at is not None or crew.stopping)
-        crew.gone(worker, now)
+        processes.forget(worker, expected=worker.killed or worker.kill_at is not None or pool.stopping)
+        pool.gone(worker, now)
 
 
 @contextmanager

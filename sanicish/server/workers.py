@@ -6,7 +6,7 @@ It never says process, signal handler, socket or clock: it is told what happened
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["Crew", "Worker"]
+__all__ = ["Worker", "WorkerPool"]
 
 _STEADY = 10.0  # seconds after which a worker that dies was no false start
 _FIRST_DELAY, _LONGEST_DELAY = 0.1, 10.0
@@ -36,7 +36,7 @@ class _Slot:
     failures: int = 0
 
 
-class Crew:
+class WorkerPool:
     """So many workers: the dead are started again, later each time; all are renewed one by one; times in seconds.
 
     ``start`` tells whether it could; if not, it is tried again later. One that leaves has ``patience``, one that starts

@@ -37,13 +37,13 @@ READY: Awaitable[None] = _Ready()
 
 
 class _Stop:
-    """An awaitable that ends the handler: the answer to a HEAD request is complete with its head."""
+    """An awaitable that ends the handler: the response to a HEAD request is complete with its head."""
 
     __slots__ = ()
 
     def __await__(self) -> Generator[Any, None, None]:
         yield from ()
-        raise asyncio.CancelledError("the answer is complete")
+        raise asyncio.CancelledError("the response is complete")
 
 
 STOP: Awaitable[None] = _Stop()

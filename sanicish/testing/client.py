@@ -21,9 +21,9 @@ _TIMEOUT = 30.0  # seconds; nothing a test does may hang for ever
 
 
 async def _fetch(address: Any, sent: Sent, url: str) -> TestResponse:
-    """Send one request on a connection of its own and read its answer to the end.
+    """Send one request on a connection of its own and read its response to the end.
 
-    Raises ``ConnectionError`` if nothing of an answer comes.
+    Raises ``ConnectionError`` if nothing of a response comes.
     """
     response = TestResponse(url)
     reader, writer = await _connect(address, url)

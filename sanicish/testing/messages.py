@@ -1,4 +1,4 @@
-"""What a test's client sends and gets: a request as bytes, an answer as it was framed on the wire."""
+"""What a test's client sends and gets: a request as bytes, a response as it was framed on the wire."""
 
 import json as json_module
 from collections.abc import Iterable, Mapping
@@ -18,7 +18,7 @@ Pairs = Mapping[str, Any] | Iterable[tuple[str, Any]]
 
 
 class TestResponse:
-    """A whole answer; ``chunks`` are the pieces as they were framed on the wire."""
+    """A complete response; ``chunks`` are the pieces as they were framed on the wire."""
 
     __test__ = False
 
@@ -48,7 +48,7 @@ class TestResponse:
 
     @property
     def text(self) -> str:
-        """The body as text, in the charset the answer names."""
+        """The body as text, in the charset the response names."""
         _, _, charset = self.headers.get("content-type", "").partition("charset=")
         return self.body.decode(charset.partition(";")[0].strip('" ') or "utf-8")
 
@@ -114,7 +114,7 @@ class TestResponse:
 
     def on_message_complete(self) -> None:
         self.status = self.parser.get_status_code()
-        self.complete = self.status >= 200  # what stands before the answer (100 Continue) is not it
+        self.complete = self.status >= 200  # what stands before the response (100 Continue) is not it
 
 
 class Sent(NamedTuple):

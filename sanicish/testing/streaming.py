@@ -59,7 +59,7 @@ class TestConnection(asyncio.Protocol):
 
     @property
     def complete(self) -> bool:
-        """Whether the answer has ended as HTTP says it must; false for one that was cut."""
+        """Whether the response has ended as HTTP says it must; false for one that was cut."""
         return self._response.complete
 
     # Sending
@@ -94,7 +94,7 @@ class TestConnection(asyncio.Protocol):
     async def receive(self) -> bytes:
         """The next chunk as it was sent; empty at the end.
 
-        Raises ``ConnectionError`` if the answer was cut, after all that came before was received.
+        Raises ``ConnectionError`` if the response was cut, after all that came before was received.
         """
         chunks = self._response.chunks
         await self._until(lambda: self._taken < len(chunks) or self._response.complete)
@@ -113,7 +113,7 @@ class TestConnection(asyncio.Protocol):
         return data
 
     async def as_response(self) -> TestResponse:
-        """Wait for the end, and give the whole answer; raises ``ConnectionError`` if it was cut."""
+        """Wait for the end, and give the complete response; raises ``ConnectionError`` if it was cut."""
         await self._until(lambda: self._response.complete)
         return self._response
 
@@ -127,7 +127,7 @@ class TestConnection(asyncio.Protocol):
         async with asyncio.timeout(self._timeout):
             while not condition():
                 if self._lost:
-                    raise ConnectionError("the connection was closed in the middle of the answer")
+                    raise ConnectionError("the connection was closed in the middle of the response")
                 await self._changed()
 
     async def _changed(self) -> None:
@@ -205,7 +205,7 @@ class TestConnection(asyncio.Protocol):
 
 
 class TestClient:
-    """``await client.get("/")`` for a whole answer, ``async with client.request("/") as connection`` to stream.
+    """``await client.get("/")`` for a complete response, ``async with client.request("/") as connection`` to stream.
 
     Each serves the application on a free port and stops it again; within ``async with app.test_client() as client``
     it is served once for all of them. Cookies are kept from answer to request. ``timeout`` is seconds for any wait.
@@ -304,7 +304,7 @@ class TestClient:
         cookies: Mapping[str, str] | None = None,
         follow_redirects: bool = False,
     ) -> TestResponse:
-        """Send a request and collect its answer; raises ``ConnectionError`` if that was cut."""
+        """Send a request and collect its response; raises ``ConnectionError`` if that was cut."""
         self.cookies |= cookies or {}
         async with self._serving():
             history: list[TestResponse] = []

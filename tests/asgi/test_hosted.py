@@ -821,7 +821,7 @@ async def test_a_stream_of_our_own_that_fails_is_reported_once(app, inner, serve
     answer = await talk(await serve(app), b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     assert answer.endswith(b"5\r\nbegun\r\n")
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [
-        "GET / failed after its answer had begun; it was cut"
+        "GET / failed after its response had begun; it was cut"
     ]
     assert reported == ["inner"]
 

@@ -204,7 +204,7 @@ REJECTED = (
     Rejected("a blank before the method", "9112 2.2", b" " + head(GET), 400),
     Rejected("no request at all", "9112 2.2", b"\x00\x01\x02\x03\r\n\r\n", 400),
     Rejected("TLS on a plain port", "9112 2.2", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
-    Rejected("an answer instead of a request", "9112 2.1", b"HTTP/1.1 200 OK\r\n\r\n", 501),
+    Rejected("a response instead of a request", "9112 2.1", b"HTTP/1.1 200 OK\r\n\r\n", 501),
     # RFC 9112 2.3: version
     Rejected("no version", "9112 2.3", b"GET /\r\n\r\n", 400),
     Rejected("no version, and fields", "9112 2.3", b"GET /\r\nHost: a\r\n\r\n", 400),

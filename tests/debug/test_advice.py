@@ -36,7 +36,7 @@ def advice(caplog):
 
 @pytest.fixture
 def streams(app):
-    """Register what writes the answer to GET /."""
+    """Register what writes the response to GET /."""
 
     def register(function):
         app.get("/")(lambda request: stream(function))

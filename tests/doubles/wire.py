@@ -1,4 +1,4 @@
-"""A client that speaks bytes: what it sends is what is on the wire, and it sees every byte of the answer."""
+"""A client that speaks bytes: what it sends is what is on the wire, and it sees every byte of the response."""
 
 import asyncio
 import socket
@@ -78,7 +78,7 @@ class Wire:
         return data
 
     async def answer(self, method: str = "GET") -> "Answer":
-        """Read one whole answer, as h11 understands it."""
+        """Read one complete response, as h11 understands it."""
         return await read_answer(self, method)
 
 

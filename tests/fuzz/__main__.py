@@ -1,4 +1,4 @@
-"""Mutates what reached new lines of the wire, and checks that any bytes end in answers or a close.
+"""Mutates what reached new lines of the wire, and checks that any bytes end in responses or a close.
 
 Inputs are a few bytes that choose how the connection is cut up, how its handlers behave and how its client ends, and
 then what the client sends. One that breaks the invariant is written to ``tests/fuzz/found``, where a test runs it for ever.

@@ -23,8 +23,8 @@ def check(data: bytes) -> None:
     assert not errors.lines, errors.lines
     assert host.transport.lost and host.gone, "a connection stays for ever"
     assert len(host.outcomes) == len(host.methods) and None not in host.outcomes, "an exchange without an outcome"
-    assert host.protocol.connection.exchange is None
+    assert host.protocol.wire.exchange is None
     sent = bytes(host.transport.sent).replace(b"HTTP/1.1 100 Continue\r\n\r\n", b"")
     replies = read_answers(sent, *host.methods, "GET")
     assert len(replies) <= len(host.methods) + 1, "more answers than requests"
-    assert all(reply.whole for reply in replies[:-1]), "something stands behind an answer that was cut"
+    assert all(reply.whole for reply in replies[:-1]), "something stands behind a response that was cut"

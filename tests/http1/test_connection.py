@@ -643,13 +643,13 @@ def test_a_lost_connection_leaves_its_parser_without_a_cycle(raw, monkeypatch):
 
 
 def test_shutdown_closes_an_idle_connection(shell):
-    shell.connection.shutdown()
+    shell.connection.finish()
     assert shell.transport.closed
 
 
 def test_shutdown_lets_the_open_answer_end_and_says_close(shell):
     shell.receive(GET)
-    shell.connection.shutdown()
+    shell.connection.finish()
     assert not shell.transport.closed
     shell.answer()
     assert b"Connection: close" in shell.sent and shell.transport.closed
@@ -657,21 +657,21 @@ def test_shutdown_lets_the_open_answer_end_and_says_close(shell):
 
 def test_shutdown_reads_no_further_request(shell):
     shell.receive(GET_1 + GET_2)
-    shell.connection.shutdown()
+    shell.connection.finish()
     shell.answer()
     assert shell.targets == [b"/1"] and shell.lingering, "for the client may still be sending"
 
 
 def test_shutdown_lets_a_body_come_to_its_end(shell):
     shell.receive(sized(b"10", b"hello"))
-    shell.connection.shutdown()
+    shell.connection.finish()
     shell.receive(b"world")
     assert shell.started[0].body.complete
 
 
 def test_shutdown_does_not_cut_a_lingering_answer(shell):
     shell.receive(b"\x00\r\n\r\n")
-    shell.connection.shutdown()
+    shell.connection.finish()
     assert shell.lingering
 
 
@@ -725,7 +725,7 @@ def test_lingering_goes_on_reading(shell):
 
 
 def test_who_cannot_half_close_lingers_all_the_same():
-    """TLS: the answer has its length, and the client is given time to see it."""
+    """TLS: the response has its length, and the client is given time to see it."""
 
     class Tls(MemoryTransport):
         def can_write_eof(self):
@@ -776,9 +776,9 @@ def test_a_connection_that_has_answered_waits_for_a_head_when_one_begins(shell):
 
 
 def test_it_knows_whether_a_head_has_begun(shell):
-    assert not shell.connection.begun
+    assert not shell.connection.head_size
     shell.receive(b"G")
-    assert shell.connection.begun
+    assert shell.connection.head_size
 
 
 def test_a_connection_that_closes_waits_for_its_last_bytes():

@@ -1,4 +1,4 @@
-"""How the body of an answer is delimited: one choice, four ways (RFC 9112 section 6.3)."""
+"""How the body of a response is delimited: one choice, four ways (RFC 9112 section 6.3)."""
 
 import pytest
 

@@ -47,7 +47,7 @@ def test_a_name_with_two_values_stands_twice():
 
 @pytest.mark.parametrize("name", ["Content-Length", "transfer-encoding", "CONNECTION", "Keep-Alive"])
 def test_what_says_how_the_body_ends_is_never_copied(name):
-    """Two such fields are how one answer is read as two (RFC 9112 section 11)."""
+    """Two such fields are how one response is read as two (RFC 9112 section 11)."""
     head = serialize_head(200, Headers({name: "7"}), None, b"Content-Length: 0\r\n", DATE, b"Connection: close\r\n")
     assert head.lower().count(name.lower().encode() + b":") == (name.lower() in ("content-length", "connection"))
     assert b": 7" not in head
@@ -63,7 +63,7 @@ def test_the_status_has_its_reason(status, line):
 
 @pytest.mark.parametrize("status", [0, 99, 100, 101, 199, 1000, -200, "200", 200.5, None])
 def test_what_is_no_final_status_is_refused(status):
-    """A 1xx leaves the client waiting for the answer (RFC 9110 section 15.2)."""
+    """A 1xx leaves the client waiting for the response (RFC 9110 section 15.2)."""
     with pytest.raises(ResponseError):
         status_line(status)
 

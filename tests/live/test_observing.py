@@ -23,7 +23,7 @@ from sanicish import Sanic, text
 from sanicish.live.view import live_view
 from sanicish.metrics import metrics
 
-app = Sanic("crew")
+app = Sanic("pool")
 app.blueprint(metrics(port=int(os.environ["APART"])))
 app.blueprint(metrics(name="here"))
 app.blueprint(live_view())
@@ -51,10 +51,10 @@ def apart():
 
 
 @pytest.fixture
-def crew(tmp_path, apart):
-    (tmp_path / "crew.py").write_text(PROGRAM)
+def pool(tmp_path, apart):
+    (tmp_path / "pool.py").write_text(PROGRAM)
     env = {"APART": str(apart), "TMPDIR": str(tmp_path), "SANICISH_GRACEFUL_SHUTDOWN_TIMEOUT": "0.2"}
-    process = started("crew:app", "-p", 0, "--workers", 2, "--no-access-log", cwd=tmp_path, env=env)
+    process = started("pool:app", "-p", 0, "--workers", 2, "--no-access-log", cwd=tmp_path, env=env)
     told = {}
     while len(told) < 2:  # one is written by a worker, the other by the supervisor
         line = process.stdout.readline()
@@ -74,7 +74,7 @@ def get(url):
 
 
 def workers(url, asked, without=()):
-    """The two workers that answer, counting how often they were asked; and their folder."""
+    """The two workers that response, counting how often they were asked; and their folder."""
     deadline, seen = time.monotonic() + 10, set()
     while len(seen) < 2 and time.monotonic() < deadline:
         pid, folder = get(url).split()
@@ -85,8 +85,8 @@ def workers(url, asked, without=()):
 
 
 def counts(page):
-    home = page("exchanges_total", route="crew.home", method="GET", status="200", outcome="completed")
-    return home, page.samples["orders_total", ()], page("exchange_duration_seconds_count", route="crew.home")
+    home = page("exchanges_total", route="pool.home", method="GET", status="200", outcome="completed")
+    return home, page.samples["orders_total", ()], page("exchange_duration_seconds_count", route="pool.home")
 
 
 def eventually(ask):
@@ -97,39 +97,39 @@ def eventually(ask):
     return found
 
 
-def test_every_worker_tells_what_all_have_counted_and_the_dead_too(crew, apart):
+def test_every_worker_tells_what_all_have_counted_and_the_dead_too(pool, apart):
     asked = []
-    pids, folder = workers(crew.url, asked)
-    places = [f"{crew.url}/metrics", f"http://127.0.0.1:{apart}/metrics"]
+    pids, folder = workers(pool.url, asked)
+    places = [f"{pool.url}/metrics", f"http://127.0.0.1:{apart}/metrics"]
     for place in places * 4:
         eventually(lambda place=place: counts(Told(get(place))) == (len(asked),) * 3)
     victim = pids.pop()
     os.kill(victim, signal.SIGKILL)
-    workers(crew.url, asked, {victim})
+    workers(pool.url, asked, {victim})
     for place in places * 4:
         eventually(lambda place=place: counts(Told(get(place))) == (len(asked),) * 3)
     assert not list(folder.glob(f"*_{victim}.db"))
     eventually(lambda: Told(get(places[0]))("connections") == 1)
-    crew.terminate()
-    assert crew.wait(20) == 0
+    pool.terminate()
+    assert pool.wait(20) == 0
     assert not folder.exists()
 
 
-def test_no_sum_goes_down_while_workers_are_renewed(crew):
+def test_no_sum_goes_down_while_workers_are_renewed(pool):
     asked = []
-    before, folder = workers(crew.url, asked)
-    crew.send_signal(signal.SIGHUP)
+    before, folder = workers(pool.url, asked)
+    pool.send_signal(signal.SIGHUP)
     sums = []
     while len(set(asked) - before) < 2:
-        asked.append(int(get(crew.url).split()[0]))
-        sums.append(counts(Told(get(f"{crew.url}/metrics")))[0])
-    eventually(lambda: counts(Told(get(f"{crew.url}/metrics"))) == (len(asked),) * 3)
+        asked.append(int(get(pool.url).split()[0]))
+        sums.append(counts(Told(get(f"{pool.url}/metrics")))[0])
+    eventually(lambda: counts(Told(get(f"{pool.url}/metrics"))) == (len(asked),) * 3)
     assert sums == sorted(sums)
-    eventually(lambda: get(f"{crew.url}/metrics") and not any(list(folder.glob(f"*_{pid}.db")) for pid in before))
+    eventually(lambda: get(f"{pool.url}/metrics") and not any(list(folder.glob(f"*_{pid}.db")) for pid in before))
 
 
-def test_what_is_open_is_added_up(crew):
-    host, port = crew.url.removeprefix("http://").split(":")
+def test_what_is_open_is_added_up(pool):
+    host, port = pool.url.removeprefix("http://").split(":")
     socks = []
     try:
         for _ in range(12):
@@ -137,21 +137,21 @@ def test_what_is_open_is_added_up(crew):
             socks[-1].sendall(b"GET /wait HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert socks[-1].recv(1000).startswith(b"HTTP/1.1 200")
         # All but what asks now.
-        eventually(lambda: Told(get(f"{crew.url}/metrics"))("open_streams") == 12)
+        eventually(lambda: Told(get(f"{pool.url}/metrics"))("open_streams") == 12)
     finally:
         for sock in socks:
             sock.close()
-    eventually(lambda: Told(get(f"{crew.url}/metrics"))("open_streams") == 0)
+    eventually(lambda: Told(get(f"{pool.url}/metrics"))("open_streams") == 0)
 
 
-def test_the_live_view_shows_the_streams_of_all_workers(crew):
-    host, port = crew.url.removeprefix("http://").split(":")
-    socks, pids = [], workers(crew.url, [])[0]
+def test_the_live_view_shows_the_streams_of_all_workers(pool):
+    host, port = pool.url.removeprefix("http://").split(":")
+    socks, pids = [], workers(pool.url, [])[0]
     try:
         for _ in range(12):
             socks.append(socket.create_connection((host, int(port))))
             socks[-1].sendall(b"GET /wait HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        request = urllib.request.Request(f"{crew.url}/live/events", headers={"Authorization": f"Bearer {crew.token}"})
+        request = urllib.request.Request(f"{pool.url}/live/events", headers={"Authorization": f"Bearer {pool.token}"})
         with urllib.request.urlopen(request, timeout=10) as events:
             looks = (json.loads(line[6:]) for line in events if line.startswith(b"data: "))
             look = next(

@@ -16,7 +16,7 @@ import os
 import time
 from sanicish import Sanic, text
 
-app = Sanic("crew")
+app = Sanic("pool")
 
 @app.get("/")
 async def who(request):
@@ -44,26 +44,26 @@ async def crash(request):
 
 
 def command(*options, workers=2):
-    return ["-m", "sanicish", "crew:app", "--port", "0", "--workers", str(workers), "--no-access-log", *options]
+    return ["-m", "sanicish", "pool:app", "--port", "0", "--workers", str(workers), "--no-access-log", *options]
 
 
 @pytest.mark.parametrize("path", ["/hang", "/sleep"])
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 def test_a_worker_that_hangs_is_replaced_and_its_stack_is_logged(start, path, loop):
-    program = start(*command("--timeout-worker", "0.5", "--loop", loop), crew=PROGRAM).serving()
+    program = start(*command("--timeout-worker", "0.5", "--loop", loop), pool=PROGRAM).serving()
     before = program.workers(2)
     with pytest.raises(OSError):  # the worker is ended
         program.ask(path)
     line = program.read_until("hung (exit 1):")
     (victim,) = [pid for pid in before if f"worker {pid} " in line]
     stack = [program.read_until("File ") for _ in range(3)]
-    assert any('crew.py", line' in line and f"in {path[1:]}" in line for line in stack)
+    assert any('pool.py", line' in line and f"in {path[1:]}" in line for line in stack)
     after = program.workers(2, without={victim})
     assert len(after & before) == 1
 
 
 def test_the_stack_is_one_record_of_json(start):
-    program = start(*command("--timeout-worker", "0.5", "--log-format", "json"), crew=PROGRAM).serving()
+    program = start(*command("--timeout-worker", "0.5", "--log-format", "json"), pool=PROGRAM).serving()
     with pytest.raises(OSError):
         program.ask("/hang")
     told = json.loads(program.read_until("hung (exit 1)"))
@@ -71,7 +71,7 @@ def test_the_stack_is_one_record_of_json(start):
 
 
 def test_a_worker_that_is_frozen_is_replaced(start):
-    program = start(*command("--timeout-worker", "0.5"), crew=PROGRAM).serving()
+    program = start(*command("--timeout-worker", "0.5"), pool=PROGRAM).serving()
     victim, *_ = before = program.workers(2)
     os.kill(victim, signal.SIGSTOP)
     assert f"worker {victim} did not respond in time; it is killed" in program.read_until("did not respond")
@@ -79,7 +79,7 @@ def test_a_worker_that_is_frozen_is_replaced(start):
 
 
 def test_a_worker_that_waits_or_has_nothing_to_do_is_not_replaced(start):
-    program = start(*command("--timeout-worker", "0.3"), crew=PROGRAM).serving()
+    program = start(*command("--timeout-worker", "0.3"), pool=PROGRAM).serving()
     before = program.workers(2)
     assert int(program.ask("/wait")) in before
     assert program.workers(2) == before
@@ -89,7 +89,7 @@ def test_a_worker_that_waits_or_has_nothing_to_do_is_not_replaced(start):
     "options", [("--debug",), ("--timeout-worker", "none"), ("--timeout-worker", "0")], ids=" ".join
 )
 def test_a_worker_may_hang_if_that_is_asked_for(start, options):
-    program = start(*command("--timeout-worker", "0.3", *options), crew=PROGRAM).serving()
+    program = start(*command("--timeout-worker", "0.3", *options), pool=PROGRAM).serving()
     before = program.workers(2)
     with pytest.raises(TimeoutError):
         program.ask("/sleep", timeout=3)
@@ -101,7 +101,7 @@ def test_a_worker_may_hang_if_that_is_asked_for(start, options):
 
 
 def test_a_worker_that_crashes_is_replaced_and_its_stack_is_logged(start):
-    program = start(*command(), crew=PROGRAM).serving()
+    program = start(*command(), pool=PROGRAM).serving()
     with pytest.raises(OSError):
         program.ask("/crash")
     program.read_until("ended by itself (signal 11):")
@@ -111,9 +111,9 @@ def test_a_worker_that_crashes_is_replaced_and_its_stack_is_logged(start):
 
 
 def test_a_worker_that_hangs_as_it_starts_is_killed_and_its_stack_is_logged(start, tmp_path):
-    program = start(*command("--timeout-start", "2"), crew=PROGRAM).serving()
+    program = start(*command("--timeout-start", "2"), pool=PROGRAM).serving()
     before = program.workers(2)
-    (tmp_path / "crew.py").write_text(f"def wait():\n    while True:\n        pass\n\nwait()\n{PROGRAM}")
+    (tmp_path / "pool.py").write_text(f"def wait():\n    while True:\n        pass\n\nwait()\n{PROGRAM}")
     program.process.send_signal(signal.SIGHUP)
     program.read_until("did not become ready in time; it is killed")
     program.read_until("hung (signal 9):")
@@ -134,7 +134,7 @@ def python(tmp_path):
 
 def test_an_interpreter_that_is_gone_stops_nobody_and_is_used_when_it_is_back(start, python, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(f"import sys\nsys.path += {sys.path!r}\n")
-    program = start(*command(), crew=PROGRAM, executable=python, env={"PYTHONPATH": str(tmp_path)}).serving()
+    program = start(*command(), pool=PROGRAM, executable=python, env={"PYTHONPATH": str(tmp_path)}).serving()
     before = program.workers(2)
     python.rename(tmp_path / "away")
     program.process.send_signal(signal.SIGHUP)
@@ -153,7 +153,7 @@ def test_an_interpreter_that_is_gone_stops_nobody_and_is_used_when_it_is_back(st
 
 
 def test_a_supervisor_without_descriptors_goes_on_and_starts_workers_when_it_has_some(start):
-    program = start(*command(), crew=PROGRAM).serving()
+    program = start(*command(), pool=PROGRAM).serving()
     before = program.workers(2)
     used = max(int(name) for name in os.listdir(f"/proc/{program.pid}/fd")) + 1
     soft, hard = resource.prlimit(program.pid, resource.RLIMIT_NOFILE)
@@ -170,14 +170,14 @@ def test_a_supervisor_without_descriptors_goes_on_and_starts_workers_when_it_has
 def test_a_supervisor_that_can_start_nobody_at_first_says_so_and_ends(start, python, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(f"import sys\nsys.path += {sys.path!r}\n")
     leaves = f"@app.main_process_start\ndef leave(app):\n    os.unlink({str(python)!r})\n"
-    program = start(*command(), crew=PROGRAM + leaves, executable=python, env={"PYTHONPATH": str(tmp_path)})
+    program = start(*command(), pool=PROGRAM + leaves, executable=python, env={"PYTHONPATH": str(tmp_path)})
     program.end()
     assert program.process.returncode == 1
     assert "a worker cannot be started: [Errno 2]" in program.lines[-1]
 
 
 def test_no_descriptor_is_left_open_by_workers_that_come_and_go(start):
-    program = start(*command(), crew=PROGRAM).serving()
+    program = start(*command(), pool=PROGRAM).serving()
     count = len(os.listdir(f"/proc/{program.pid}/fd"))
     before = program.workers(2)
     for _ in range(3):

@@ -18,7 +18,7 @@ PROGRAM = """
 import asyncio
 import os
 from sanicish import Sanic, text
-app = Sanic("crew")
+app = Sanic("pool")
 
 @app.get("/endless")
 async def endless(request):
@@ -40,9 +40,9 @@ def options():
 
 
 @pytest.fixture
-def crew(tmp_path, options):
-    (tmp_path / "crew.py").write_text(PROGRAM)
-    process = started("crew:app", "-p", 0, "--workers", 2, "--no-access-log", *options, cwd=tmp_path)
+def pool(tmp_path, options):
+    (tmp_path / "pool.py").write_text(PROGRAM)
+    process = started("pool:app", "-p", 0, "--workers", 2, "--no-access-log", *options, cwd=tmp_path)
     line = process.stdout.readline()
     assert "2 workers" in line, line
     process.url = line.split(" on ")[1].split(" (")[0]
@@ -58,7 +58,7 @@ def ask(url):
 
 
 def workers(url, count, without=()):
-    """The ids of so many workers that answer."""
+    """The ids of so many workers that response."""
     deadline, seen = time.monotonic() + 10, set()
     while len(seen) < count and time.monotonic() < deadline:
         seen |= {ask(url)} - set(without)
@@ -66,17 +66,17 @@ def workers(url, count, without=()):
     return seen
 
 
-def test_a_worker_that_is_killed_is_replaced_while_the_other_serves(crew):
-    before = workers(crew.url, 2)
+def test_a_worker_that_is_killed_is_replaced_while_the_other_serves(pool):
+    before = workers(pool.url, 2)
     victim = before.pop()
     os.kill(victim, signal.SIGKILL)
-    assert len(workers(crew.url, 2, {victim}) - before) == 1
+    assert len(workers(pool.url, 2, {victim}) - before) == 1
 
 
 @pytest.mark.parametrize("kept", [False, True], ids=["new connections", "kept connections"])
-def test_renewal_under_load_loses_no_request(crew, kept):
-    before = workers(crew.url, 2)
-    host, port = crew.url.removeprefix("http://").split(":")
+def test_renewal_under_load_loses_no_request(pool, kept):
+    before = workers(pool.url, 2)
+    host, port = pool.url.removeprefix("http://").split(":")
     failed, answered, done = [], [], threading.Event()
 
     def load():
@@ -88,7 +88,7 @@ def test_renewal_under_load_loses_no_request(crew, kept):
                 answer = connection.getresponse()
                 answer.read()
                 answered.append(answer.status == 200 or failed.append(answer.status))
-                if not connection.sock:  # the answer said so, and http.client has obeyed
+                if not connection.sock:  # the response said so, and http.client has obeyed
                     connection = None
             except (OSError, http.client.HTTPException) as error:
                 failed.append(error)
@@ -100,8 +100,8 @@ def test_renewal_under_load_loses_no_request(crew, kept):
     for thread in threads:
         thread.start()
     try:
-        crew.send_signal(signal.SIGHUP)
-        after = workers(crew.url, 2, before)
+        pool.send_signal(signal.SIGHUP)
+        after = workers(pool.url, 2, before)
     finally:
         done.set()
         for thread in threads:
@@ -110,10 +110,10 @@ def test_renewal_under_load_loses_no_request(crew, kept):
     assert not after & before
 
 
-def test_a_stop_ends_all_of_them(crew):
-    pids = workers(crew.url, 2)
-    crew.send_signal(signal.SIGTERM)
-    assert crew.wait(20) == 0
+def test_a_stop_ends_all_of_them(pool):
+    pids = workers(pool.url, 2)
+    pool.send_signal(signal.SIGTERM)
+    assert pool.wait(20) == 0
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
@@ -129,44 +129,44 @@ def status(url):
 
 
 @pytest.mark.parametrize("options", [("--ready-path", "--drain-delay", "3")])
-def test_all_of_them_drain_before_a_stop_and_none_when_it_is_renewed(crew):
-    before = workers(crew.url, 2)
-    crew.send_signal(signal.SIGHUP)
-    while workers(crew.url, 2) & before:
-        assert status(f"{crew.url}/ready") == 200
-    crew.send_signal(signal.SIGTERM)
+def test_all_of_them_drain_before_a_stop_and_none_when_it_is_renewed(pool):
+    before = workers(pool.url, 2)
+    pool.send_signal(signal.SIGHUP)
+    while workers(pool.url, 2) & before:
+        assert status(f"{pool.url}/ready") == 200
+    pool.send_signal(signal.SIGTERM)
     deadline = time.monotonic() + 10
-    while status(f"{crew.url}/ready") == 200:
+    while status(f"{pool.url}/ready") == 200:
         assert time.monotonic() < deadline
-    assert [status(f"{crew.url}/ready") for _ in range(8)] == [503] * 8
-    assert status(crew.url) == 200
-    assert crew.wait(20) == 0
+    assert [status(f"{pool.url}/ready") for _ in range(8)] == [503] * 8
+    assert status(pool.url) == 200
+    assert pool.wait(20) == 0
 
 
-def test_a_second_signal_ends_what_is_open_at_once(crew):
-    host, port = crew.url.removeprefix("http://").split(":")
+def test_a_second_signal_ends_what_is_open_at_once(pool):
+    host, port = pool.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as stream:
         stream.sendall(b"GET /endless HTTP/1.1\r\nHost: a\r\n\r\n")
         assert stream.recv(100).startswith(b"HTTP/1.1 200 OK")
-        crew.send_signal(signal.SIGTERM)
-        while b"INFO: stopping; " not in (line := crew.stdout.readline().encode()):
+        pool.send_signal(signal.SIGTERM)
+        while b"INFO: stopping; " not in (line := pool.stdout.readline().encode()):
             assert line
-        crew.send_signal(signal.SIGTERM)
-        assert crew.wait(10) == 0
+        pool.send_signal(signal.SIGTERM)
+        assert pool.wait(10) == 0
 
 
 @pytest.mark.parametrize("options", [("--timeout-start", "5")])
-def test_one_that_hangs_while_it_starts_is_killed_and_the_old_ones_stay(crew, tmp_path):
-    before = workers(crew.url, 2)
-    program = (tmp_path / "crew.py").read_text()
-    (tmp_path / "crew.py").write_text(f"import time\ntime.sleep(600)\n{program}")
-    crew.send_signal(signal.SIGHUP)
-    while "did not become ready in time" not in (line := crew.stdout.readline()):
+def test_one_that_hangs_while_it_starts_is_killed_and_the_old_ones_stay(pool, tmp_path):
+    before = workers(pool.url, 2)
+    program = (tmp_path / "pool.py").read_text()
+    (tmp_path / "pool.py").write_text(f"import time\ntime.sleep(600)\n{program}")
+    pool.send_signal(signal.SIGHUP)
+    while "did not become ready in time" not in (line := pool.stdout.readline()):
         assert line
-    assert workers(crew.url, 2) == before
-    (tmp_path / "crew.py").write_text(program)
-    crew.send_signal(signal.SIGHUP)
-    assert not workers(crew.url, 2, before) & before
+    assert workers(pool.url, 2) == before
+    (tmp_path / "pool.py").write_text(program)
+    pool.send_signal(signal.SIGHUP)
+    assert not workers(pool.url, 2, before) & before
 
 
 class Sequence:
@@ -196,19 +196,19 @@ class Sequence:
 
 
 @pytest.mark.parametrize("options", [(), ("--drain-delay", "0.5")])
-def test_a_stop_leaves_no_connection_that_was_made_without_an_answer(crew):
+def test_a_stop_leaves_no_connection_that_was_made_without_an_answer(pool):
     """One endless response keeps a worker for its grace; nobody may wait for it to end."""
-    with urllib.request.urlopen(f"{crew.url}/endless", timeout=20) as open_stream:
+    with urllib.request.urlopen(f"{pool.url}/endless", timeout=20) as open_stream:
         assert open_stream.read(1) == b"x"
-        clients = Sequence(crew.url)
+        clients = Sequence(pool.url)
         clients.ask()
-        crew.send_signal(signal.SIGTERM)
+        pool.send_signal(signal.SIGTERM)
         deadline = time.monotonic() + 20
         while not clients.refused:
             assert time.monotonic() < deadline
             clients.ask()
-        assert crew.poll() is None, "it has ended already"
-    crew.wait(30)
+        assert pool.poll() is None, "it has ended already"
+    pool.wait(30)
     assert clients.lost == []
     assert clients.answered >= 1
     assert clients.waited < 4

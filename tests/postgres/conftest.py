@@ -42,7 +42,7 @@ class Rows:
         self.address = address
 
     async def get(self, path="/"):
-        """The whole answer, as h11 read it."""
+        """The complete response, as h11 read it."""
         async with Wire(self.address) as wire:
             wire.send(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
             return await wire.answer()

@@ -1,4 +1,4 @@
-"""Any bytes into a connection end in answers or a close, never in another exception, and never in a hang."""
+"""Any bytes into a connection end in responses or a close, never in another exception, and never in a hang."""
 
 import asyncio
 import logging
@@ -67,7 +67,7 @@ class Host:
         self.create_task = self.loop.create_task
         self.call_soon = self.loop.call_soon
         self.turn = Turn(self.loop.call_soon, 1e9)
-        self.limits, self.clocks, self.date = config.limits(), config.clocks(), DateField()
+        self.limits, self.timeouts, self.date = config.limits(), config.timeouts(), DateField()
         self.heads = {}
         self.behaviours = behaviours
         self.methods = []
@@ -86,7 +86,7 @@ class Host:
     async def handler(self, exchange):
         behaviour = self.behaviours[len(self.methods) % len(self.behaviours)]
         self.methods.append(exchange.head.method)
-        exchange.on_end = [lambda exchange: self.outcomes.append(exchange.outcome)]
+        exchange.when_over(lambda exchange: self.outcomes.append(exchange.outcome))
         try:
             await self.behave(behaviour, exchange)
         except ClientDisconnected:
@@ -151,9 +151,9 @@ async def live(raw, cuts, behaviours, end, abrupt):
     elif end == "lost":
         transport.lose()
     elif end == "shutdown":
-        protocol.shutdown()
+        protocol.finish(0.5)
     await settle()
-    await host.sweep(200)  # longer than any of the clocks
+    await host.sweep(200)  # longer than any of the timeouts
     return host
 
 
@@ -189,8 +189,8 @@ def test_any_bytes_end_in_answers_or_a_close(raw, cuts, behaviours, end, abrupt)
     assert not errors.lines
     assert host.transport.lost and host.gone, "whatever happens, no connection stays for ever"
     assert len(host.outcomes) == len(host.methods) and None not in host.outcomes, "each exchange has one outcome"
-    assert host.protocol.connection.exchange is None
+    assert host.protocol.wire.exchange is None
     sent = bytes(host.transport.sent).replace(b"HTTP/1.1 100 Continue\r\n\r\n", b"")
     replies = read_answers(sent, *host.methods, "GET")
-    assert len(replies) <= len(host.methods) + 1, "one answer to each request, and one refusal"
-    assert all(reply.whole for reply in replies[:-1]), "nothing stands behind an answer that was cut"
+    assert len(replies) <= len(host.methods) + 1, "one response to each request, and one refusal"
+    assert all(reply.whole for reply in replies[:-1]), "nothing stands behind a response that was cut"

@@ -100,7 +100,7 @@ class Looking(Sanic):
 
 
 async def run(app, raw, size):
-    """Send all of it on one connection, so many bytes at a time, and wait for every answer."""
+    """Send all of it on one connection, so many bytes at a time, and wait for every response."""
     server = await app.create_server(port=0, access_log=False)
     try:
         async with Wire(server.sockets[0].getsockname()) as wire:

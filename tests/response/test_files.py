@@ -23,7 +23,7 @@ def path(tmp_path):
 
 @pytest.fixture
 def get(app, path):
-    """Asks for the file with fields, and gives the answer."""
+    """Asks for the file with fields, and gives the response."""
     app.get("/")(lambda request: file(path))
 
     def ask(method="get", **fields):

@@ -435,7 +435,7 @@ def test_coroutine_function_is_refused_as_a_callback():
         Response(iter("a")).on_complete(later)
 
 
-# Clocks of a response
+# Timeouts of a response
 
 
 async def test_timeout_of_a_response_comes_before_that_of_its_route_and_the_settings(app, serve):

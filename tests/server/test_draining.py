@@ -6,6 +6,7 @@ import socket
 import pytest
 
 from sanicish.response import stream, text
+from sanicish.server.serve import Stage
 from tests.doubles.wire import Wire, talk
 
 PROBES = {"HEALTH_PATH": "/health", "READY_PATH": "/ready"}
@@ -47,7 +48,7 @@ async def ask(server, data):
 
 async def draining(server):
     server.begin_to_drain()
-    while not server.server.draining:
+    while server.server.stage is not Stage.DRAINING:
         await asyncio.sleep(0)
 
 
@@ -170,7 +171,7 @@ async def test_second_word_to_stop_is_forced_even_while_it_drains(server):
 async def test_only_who_asks_for_it_gets_a_drain(server):
     server.server.ask_to_stop()
     await server.server.drain()
-    assert not server.server.draining
+    assert server.server.stage is not Stage.DRAINING
 
 
 # The stop itself
@@ -180,10 +181,10 @@ async def test_only_who_asks_for_it_gets_a_drain(server):
 async def test_request_on_its_way_when_the_server_stops_is_answered(server, begun):
     async with Wire(server.sockets[0].getsockname()) as wire:
         wire.send(begun)
-        while not server.connections or (begun and not next(iter(server.connections)).connection.begun):
+        while not server.connections or (begun and not next(iter(server.connections)).wire.head_size):
             await asyncio.sleep(0)
         server.close()
-        while not server.server.stopping:
+        while server.server.stage is not Stage.STOPPING:
             await asyncio.sleep(0)
         wire.send(request()[len(begun) :])
         answer = await wire.rest()
@@ -231,7 +232,7 @@ async def test_connection_that_was_promised_may_ask_once_more_when_the_server_st
         wire.send(request("/slow", "POST"))
         await wire.until(b"a\r\n")
         server.close()
-        while not server.server.stopping:
+        while server.server.stage is not Stage.STOPPING:
             await asyncio.sleep(0)
         go.set()
         await wire.until(b"0\r\n\r\n")
@@ -242,9 +243,9 @@ async def test_connection_that_was_promised_may_ask_once_more_when_the_server_st
 
 
 async def stopping(server):
-    server.server.make_way()
+    server.server.yield_to_successor()
     server.close()
-    while not server.server.stopping:
+    while server.server.stage is not Stage.STOPPING:
         await asyncio.sleep(0)
 
 

@@ -18,7 +18,7 @@ class Served:
         self.drain = None
         self.made_way = False
 
-    def make_way(self):
+    def yield_to_successor(self):
         self.made_way = True
         self.ask_to_stop()
 

@@ -7,11 +7,11 @@ import pytest
 
 from sanicish.config import Config
 from sanicish.exceptions import ClientDisconnected, RequestAborted, RequestTimeout, ServiceUnavailable
-from sanicish.exchange import Outcome
-from sanicish.http1.connection import Phase
+from sanicish.exchange import Outcome, Rules
 from sanicish.http1.serialize import DateField
 from sanicish.server.protocol import HttpProtocol
 from sanicish.streams.flow import Turn
+from sanicish.wire import Phase
 from tests.cases.requests import head, sized
 from tests.doubles.clock import HandTurnedLoop, settle
 from tests.doubles.transport import MemoryTransport
@@ -47,7 +47,7 @@ class Host:
         config = Config(settings, load_env=False)
         self.handler = handler
         self.limits = config.limits()
-        self.clocks = config.clocks()
+        self.timeouts = config.timeouts()
         self.date = DateField()
         self.turn = Turn(self.loop.call_soon, slice_seconds)
         self.heads = {}
@@ -99,7 +99,7 @@ class Host:
 
     @property
     def exchange(self):
-        return self.protocol.connection.exchange
+        return self.protocol.wire.exchange
 
     @property
     def sent(self):
@@ -216,7 +216,8 @@ async def test_what_waits_for_the_end_is_told_of_the_outcome():
     told = []
 
     async def do(exchange):
-        exchange.on_end = [lambda exchange: told.append(exchange.outcome)] * 2
+        exchange.when_over(lambda exchange: told.append(exchange.outcome))
+        exchange.when_over(lambda exchange: told.append(exchange.outcome))
         exchange.send_whole(200, None, None, b"")
 
     await Host(Handler(do)).send(GET)
@@ -227,7 +228,8 @@ async def test_what_fails_at_the_end_is_logged_and_disturbs_nobody(caplog):
     told = []
 
     async def do(exchange):
-        exchange.on_end = [lambda exchange: 1 / 0, told.append]
+        exchange.when_over(lambda exchange: 1 / 0)
+        exchange.when_over(told.append)
         exchange.send_whole(200, None, None, b"")
 
     host = Host(Handler(do))
@@ -306,7 +308,7 @@ async def test_a_shielded_handler_runs_to_its_end():
     go = asyncio.Event()
 
     async def do(exchange):
-        exchange.shielded = True
+        exchange.rules = Rules(shielded=True)
         await go.wait()
         exchange.send_whole(200, None, None, b"")
 
@@ -321,7 +323,7 @@ async def test_a_shielded_handler_runs_to_its_end():
 
 async def test_a_shielded_handler_whose_client_is_gone_has_no_clocks():
     async def do(exchange):
-        exchange.shielded = True
+        exchange.rules = Rules(shielded=True)
         await asyncio.Event().wait()
 
     host = Host(Handler(do), RESPONSE_TIMEOUT=10, REQUEST_BUFFER_SIZE=10)
@@ -491,7 +493,7 @@ async def test_an_exchange_may_wait_for_a_half_closed_client():
     go = asyncio.Event()
 
     async def do(exchange):
-        exchange.half_close = True
+        exchange.rules = Rules(half_close=True)
         await go.wait()
         exchange.send_whole(200, None, None, b"late")
 
@@ -539,7 +541,7 @@ async def test_tls_knows_no_half_close():
     assert not await host.half_close()
 
 
-# Clocks
+# Timeouts
 
 
 async def test_a_head_that_does_not_end_gets_408():
@@ -633,7 +635,7 @@ async def test_a_client_that_takes_nothing_is_reset():
 async def test_an_answer_that_is_never_taken_is_reset_after_its_handler():
     host = Host(answering(body=b"x" * 1000), room=0, GRACEFUL_TCP_CLOSE_TIMEOUT=5)
     await host.send(head(b"GET / HTTP/1.0"))
-    assert host.protocol.connection.phase is Phase.CLOSING
+    assert host.protocol.wire.phase is Phase.CLOSING
     await host.sweep(7)
     assert host.transport.aborted
 
@@ -662,7 +664,7 @@ async def test_a_transport_that_does_not_close_is_aborted():
     host.transport.close = lambda: None  # as one of TLS does, whose peer does not end its side
     await host.send(GET)
     await host.sweep(3)
-    assert host.protocol.connection.phase is Phase.CLOSING
+    assert host.protocol.wire.phase is Phase.CLOSING
     await host.sweep(6)
     assert host.transport.aborted and host.gone
 
@@ -741,7 +743,7 @@ async def test_a_client_that_speaks_tls_is_told_of_in_the_log(caplog):
 
 async def test_shutdown_is_passed_on():
     host = Host(answering())
-    host.protocol.shutdown()
+    host.protocol.finish(0.5)
     await settle()
     assert host.gone
 

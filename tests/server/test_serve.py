@@ -16,7 +16,7 @@ import trustme
 from sanicish.config import Config
 from sanicish.exceptions import ServerError
 from sanicish.server import AsyncioServer, Server
-from sanicish.server.serve import new_loop
+from sanicish.server.serve import Stage, new_loop
 from sanicish.server.tls import tls_context
 from tests.cases.requests import head
 from tests.doubles.clock import settle
@@ -297,8 +297,8 @@ async def test_one_connection_that_cannot_be_looked_after_stops_no_clock(start, 
         await fine.answer()
         await opened(server, 2)
         for protocol in server.connections:
-            if protocol.connection.serial == 0:
-                protocol.watch = None
+            if protocol.wire.serial == 0:
+                protocol._watch = None
         with caplog.at_level(logging.ERROR, "sanicish"):
             assert await broken.rest() == b""
             assert await fine.rest() == b""
@@ -407,10 +407,10 @@ async def test_stopping_twice_is_stopping_once(start):
 @pytest.mark.slow
 async def test_a_connection_that_comes_while_stopping_is_closed(start):
     server = await start(Application())
-    server.stopping = True
+    server.stage = Stage.STOPPING
     async with Wire(server.address) as wire:
         assert await wire.rest() == b""
-    server.stopping = False
+    server.stage = Stage.SERVING
 
 
 async def test_stopping_before_starting():

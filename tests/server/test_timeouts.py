@@ -2,11 +2,12 @@
 
 import pytest
 
-from sanicish.config import Clocks
-from sanicish.http1.connection import Phase
-from sanicish.server.timeouts import Due, Watch, interval
+from sanicish.config import Timeouts
+from sanicish.exchange import DEFAULT_RULES, Rules
+from sanicish.server.timeouts import ConnectionWatch, Due, ExchangeWatch, interval
+from sanicish.wire import Phase
 
-CLOCKS = Clocks(
+TIMEOUTS = Timeouts(
     head=10,
     body_idle=10,
     response=10,
@@ -18,7 +19,7 @@ CLOCKS = Clocks(
     body_rate=100,
     linger_total=60,
 )
-OFF = Clocks(*[None] * len(CLOCKS))
+OFF = Timeouts(*[None] * len(TIMEOUTS))
 
 
 class Body:
@@ -30,7 +31,7 @@ class Body:
 class Exchange:
     def __init__(self):
         self.body = Body()
-        self.clocks = None
+        self.rules = DEFAULT_RULES
         self.started = False
         self.outcome = None
         self.bytes_sent = 0
@@ -39,7 +40,7 @@ class Exchange:
 class Scene:
     """A connection as a watch sees it, and the clock."""
 
-    def __init__(self, phase=Phase.EXCHANGE, clocks=CLOCKS):
+    def __init__(self, phase=Phase.EXCHANGE, timeouts=TIMEOUTS):
         self.serial = 1
         self.phase = phase
         self.exchange = Exchange() if phase is Phase.EXCHANGE else None
@@ -48,16 +49,20 @@ class Scene:
         self.head_size = 0
         self.to_drain = 1_000_000
         self.taken = 0
-        self.clocks = clocks
+        self.timeouts = timeouts
         self.now = 1000.0
-        self.watch = Watch()
+        self.watch = ConnectionWatch()
+        self.exchange_watch = ExchangeWatch(self.now)
         self.look()
 
     def get_write_buffer_size(self):
         return self.unsent
 
     def look(self):
-        return self.watch.look(self, self.clocks, self.now, lambda: (self.taken,))
+        taken = lambda: (self.taken,)  # noqa: E731
+        if self.exchange is None:
+            return self.watch.look(self, self.timeouts, self.now, taken)
+        return self.exchange_watch.look(self.exchange, self.unsent, self.timeouts, self.now, taken)
 
     def after(self, seconds):
         """Turn the clock and look."""
@@ -132,7 +137,7 @@ def test_a_head_that_begins_has_its_own_clock():
     assert scene.after(10) is Due.HEAD
 
 
-# The answer
+# The response
 
 
 def test_an_answer_must_begin():
@@ -142,13 +147,13 @@ def test_an_answer_must_begin():
 
 
 def test_an_answer_that_has_begun_may_take_its_time():
-    scene = Scene(clocks=CLOCKS._replace(stream_idle=None))
+    scene = Scene(timeouts=TIMEOUTS._replace(stream_idle=None))
     scene.exchange.started = True
     assert scene.after(1e6) is None
 
 
 def test_a_handler_that_waits_for_its_client_is_not_late():
-    scene = Scene(clocks=CLOCKS._replace(body_idle=None))
+    scene = Scene(timeouts=TIMEOUTS._replace(body_idle=None))
     scene.exchange.body.waiting = True
     assert scene.after(1e6) is None
     scene.exchange.body.waiting = False
@@ -221,7 +226,7 @@ def test_a_body_that_creeps_is_cut_where_all_of_it_is_waited_for():
 
 def test_a_streamed_body_may_creep_unless_a_least_rate_is_set():
     for least, due in ((None, None), (100, Due.BODY)):
-        scene = Scene(clocks=CLOCKS._replace(stream_body_rate=least))
+        scene = Scene(timeouts=TIMEOUTS._replace(stream_body_rate=least))
         body = scene.exchange.body
         body.waiting = True
         found = []
@@ -314,7 +319,7 @@ def test_the_last_bytes_of_an_answer_must_be_taken_too():
 
 @pytest.mark.parametrize("phase", [Phase.CLOSING, Phase.LINGER])
 def test_a_connection_that_closes_has_a_clock_for_its_last_bytes(phase):
-    scene = Scene(phase, CLOCKS._replace(close=5, linger=1))
+    scene = Scene(phase, TIMEOUTS._replace(close=5, linger=1))
     scene.unsent = 100
     scene.look()
     assert scene.after(4.9) is None
@@ -346,7 +351,7 @@ def test_a_client_that_takes_the_last_answer_is_not_idle(phase):
 
 @pytest.mark.parametrize("phase", [Phase.IDLE, Phase.HEAD])
 def test_a_client_that_takes_nothing_of_the_last_answer_is_cut(phase):
-    scene = Scene(phase, CLOCKS._replace(write=5, close=1))
+    scene = Scene(phase, TIMEOUTS._replace(write=5, close=1))
     scene.unsent = 100
     scene.look()
     assert scene.after(4.9) is None
@@ -373,7 +378,7 @@ def test_a_stream_that_writes_is_not_silent():
 
 
 def test_a_stream_whose_client_is_slow_is_not_silent():
-    scene = Scene(clocks=CLOCKS._replace(write=None))
+    scene = Scene(timeouts=TIMEOUTS._replace(write=None))
     scene.exchange.started = True
     scene.unsent = 100
     assert scene.after(100) is None
@@ -388,26 +393,26 @@ def test_a_stream_that_has_ended_is_not_silent():
     assert scene.after(100) is None
 
 
-# Whose clocks
+# Whose timeouts
 
 
 def test_an_exchange_may_have_clocks_of_its_own():
     scene = Scene()
-    scene.exchange.clocks = {"response": 1}
+    scene.exchange.rules = Rules({"response": 1})
     scene.look()
     assert scene.after(1) is Due.RESPONSE
 
 
 def test_an_exchange_may_switch_a_clock_off():
     scene = Scene()
-    scene.exchange.clocks = {"response": None}
+    scene.exchange.rules = Rules({"response": None})
     assert scene.after(1e6) is None
 
 
 def test_a_clock_that_is_set_late_counts_from_then_on():
     scene = Scene()
     assert scene.after(1) is None
-    scene.exchange.clocks = {"response": 1}
+    scene.exchange.rules = Rules({"response": 1})
     assert scene.after(0.9) is None
     assert scene.after(0.9) is None
     assert scene.after(0.1) is Due.RESPONSE
@@ -417,9 +422,9 @@ def test_a_clock_that_is_set_late_counts_from_then_on():
 
 
 @pytest.mark.parametrize(
-    ("clocks", "seconds"),
+    ("timeouts", "seconds"),
     [
-        (CLOCKS, 0.5),
+        (TIMEOUTS, 0.5),
         (OFF, 0.5),
         (OFF._replace(head=2), 0.2),
         (OFF._replace(head=0.001), 0.02),
@@ -427,8 +432,8 @@ def test_a_clock_that_is_set_late_counts_from_then_on():
         (OFF._replace(body_rate=0.001), 0.5),
     ],
 )
-def test_one_looks_ten_times_within_the_shortest_clock(clocks, seconds):
-    assert interval(clocks) == pytest.approx(seconds)
+def test_one_looks_ten_times_within_the_shortest_clock(timeouts, seconds):
+    assert interval(timeouts) == pytest.approx(seconds)
 
 
 # Rates
@@ -449,7 +454,7 @@ def test_a_connection_that_says_nothing_has_no_rate():
 
 
 def test_a_reader_that_creeps_is_due():
-    scene = Scene(clocks=OFF._replace(write_rate=100))
+    scene = Scene(timeouts=OFF._replace(write_rate=100))
     scene.exchange.started, scene.unsent = True, 1_000
     scene.look()
     scene.taken = 600
@@ -459,7 +464,7 @@ def test_a_reader_that_creeps_is_due():
 
 
 def test_a_reader_is_measured_only_while_something_waits_for_it():
-    scene = Scene(clocks=OFF._replace(write_rate=100))
+    scene = Scene(timeouts=OFF._replace(write_rate=100))
     scene.exchange.started, scene.unsent = True, 1_000
     scene.look()
     scene.unsent = 0
@@ -471,7 +476,7 @@ def test_a_reader_is_measured_only_while_something_waits_for_it():
 
 
 def test_a_steady_slow_reader_is_never_cut():
-    scene = Scene(clocks=OFF._replace(write_rate=100))
+    scene = Scene(timeouts=OFF._replace(write_rate=100))
     scene.exchange.started, scene.unsent = True, 1_000
     for _ in range(1_000):
         scene.taken += 110

@@ -40,7 +40,7 @@ def sent(client, method="GET", path="/echo", **options):
     return client.request(method, path, **options)[1].json
 
 
-# The answer
+# The response
 
 
 def test_call_gives_request_and_response(client):
@@ -173,7 +173,7 @@ def test_answer_without_a_body_is_complete(app, status):
 
 
 def test_what_stands_before_the_answer_is_not_the_answer(client):
-    """RFC 9110 15.2: 100 Continue is followed by the answer itself."""
+    """RFC 9110 15.2: 100 Continue is followed by the response itself."""
     response = client.post("/echo", data="body", headers={"Expect": "100-continue"})[1]
     assert (response.status, response.json["body"]) == (200, "body")
 

@@ -1,4 +1,4 @@
-"""How exchanges, connections and servers end: errors, clients that leave, clocks, shutdown. Raw bytes, real sockets."""
+"""How exchanges, connections and servers end: errors, clients that leave, timeouts, shutdown. Raw bytes, real sockets."""
 
 import asyncio
 import contextlib
@@ -63,7 +63,7 @@ async def until(condition):
 
 
 def idle_routes(app, witness):
-    """Four handlers that do nothing for ever: before an answer, within a stream, within a generator, reading."""
+    """Four handlers that do nothing for ever: before a response, within a stream, within a generator, reading."""
 
     @app.get("/plain")
     async def plain(request):
@@ -404,7 +404,7 @@ async def test_a_client_that_left_just_before_a_write_is_noticed_although_nothin
         await wire.until(b"a\r\n")
         (protocol,) = app._serving.server.connections
         wire.writer.close()
-        await until(lambda: protocol.connection.peer_ended)
+        await until(lambda: protocol.wire.peer_ended)
         more.set()
         await witness.wait_left()
     assert witness.cancelled and witness.reason == "disconnect"
@@ -502,7 +502,7 @@ async def test_every_end_has_its_name(app, serve):
 
     @app.get("/<how>")
     async def end(request, how):
-        request._exchange.on_end = [lambda exchange: (outcomes.append(str(exchange.outcome)), go.set())]
+        request._exchange.when_over(lambda exchange: (outcomes.append(str(exchange.outcome)), go.set()))
 
         async def write(response):
             await response.write("a")
@@ -649,7 +649,7 @@ async def test_a_route_may_wait_for_half_closed_clients(app, serve):
     assert (await talk(await serve(app), GET, half_close=True)).endswith(b"late")
 
 
-# Clocks
+# Timeouts
 
 
 async def test_an_answer_that_does_not_begin_in_time_is_503(app, serve, witness):
@@ -919,7 +919,7 @@ async def test_what_a_second_signal_cuts_was_shut_down(app, server, witness, pat
     async with Wire(server.sockets[0].getsockname()) as wire:
         wire.send(head(b"GET %b HTTP/1.1" % path))
         await witness.entered.wait()
-        server.server.cut()
+        server.server.abort()
         await witness.wait_left()
         await until(lambda: outcomes)
     assert witness.cancelled and witness.reason == "shutdown" and outcomes == ["shut down"]

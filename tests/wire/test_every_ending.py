@@ -15,8 +15,9 @@ from collections import Counter
 import pytest
 
 from sanicish import Sanic
-from sanicish.http1.connection import Phase
 from sanicish.response import file, stream, text
+from sanicish.server.serve import Stage
+from sanicish.wire import Phase
 from tests.cases.requests import head, sized
 from tests.doubles.tls import Tls, client_hello
 
@@ -141,18 +142,18 @@ class Scene:
 
     def take_time(self):
         """Nothing is overdue while a peer gets as far as it should, however busy the machine is."""
-        self.server.clocks = self.server.clocks._make([PATIENCE if each else each for each in self.server.clocks])
+        self.server.timeouts = self.server.timeouts._make([PATIENCE if each else each for each in self.server.timeouts])
 
     def hurry(self):
         """The timeouts begin to count; a stop has its own."""
         if self.phase is stopping:
             return
-        self.server.clocks = self.app.config.clocks()._replace(head=SHORT)
+        self.server.timeouts = self.app.config.timeouts()._replace(head=SHORT)
 
     @property
     def connection(self):
         (protocol,) = self.server.connections
-        return protocol.connection
+        return protocol.wire
 
     def is_empty(self):
         server = self.server
@@ -288,7 +289,7 @@ async def in_preamble(scene, peer):
 async def stopping(scene, peer):
     await waiting(scene, peer)
     scene.close()
-    await until(lambda: scene.server.stopping)
+    await until(lambda: scene.server.stage is Stage.STOPPING)
 
 
 HANDLED = (reading_a_body, waiting, writing, sending_a_file, stopping)

@@ -28,7 +28,7 @@ def test_what_the_rfc_forbids_is_refused(echo, case):
 
 
 async def ask(app, serve, request):
-    """The one answer to one request, read to the end of the connection."""
+    """The one response to one request, read to the end of the connection."""
     method = request.partition(b" ")[0].decode()
     (reply,) = read_answers(await talk(await serve(app), request, half_close=True), method)
     return reply

@@ -47,7 +47,7 @@ def test_the_status_line_names_the_version_of_the_server(echo):
     assert echo.talk(head(b"GET / HTTP/1.0")).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
-# 6 Message body: the framing of answers
+# 6 Message body: the framing of responses
 
 
 async def streaming(app, serve, **options):

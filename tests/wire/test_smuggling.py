@@ -1,4 +1,4 @@
-"""One request that two readers could take for two, and one answer that could be taken for two (RFC 9112 section 11).
+"""One request that two readers could take for two, and one response that could be taken for two (RFC 9112 section 11).
 
 ``/smuggled`` is what the attacker hides. Wherever it hides, no handler may see it.
 """

@@ -44,7 +44,7 @@ async def answer(address, raw):
 
 
 async def ask(app, serve, raw):
-    """The body of the answer to one request."""
+    """The body of the response to one request."""
     async with Wire(await serve(app)) as wire:
         wire.send(raw)
         return (await wire.answer("POST")).body.decode()
@@ -239,7 +239,7 @@ def writing(app, write, **options):
 
 
 async def body_of(app, serve, request=CLOSING):
-    """The body of one answer, as it stands on the wire."""
+    """The body of one response, as it stands on the wire."""
     return (await talk(await serve(app), request)).partition(b"\r\n\r\n")[2]
 
 

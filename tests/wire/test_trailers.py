@@ -1,4 +1,4 @@
-"""Fields behind the body of an answer (RFC 9110 section 6.5, RFC 9112 section 7.1.2)."""
+"""Fields behind the body of a response (RFC 9110 section 6.5, RFC 9112 section 7.1.2)."""
 
 import asyncio
 
@@ -196,7 +196,7 @@ async def test_one_set_after_the_end_is_an_error(app, serve, kept):
             told.set_result(str(error))
 
     await raw_answer(app, serve, stream(write))
-    assert "this answer has ended" in await told
+    assert "this response has ended" in await told
 
 
 async def test_a_compressed_stream_has_them(app, serve):

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from sanicish import backtracking
-from sanicish.backtracking import is_exponential
+from sanicish.debug import backtracking
+from sanicish.debug.backtracking import is_exponential
 
 EXPONENTIAL = [
     r"(a+)+",

@@ -20,11 +20,9 @@ from time import monotonic
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sanicish.answering import name as name_of
 from sanicish.app import Sanic
 from sanicish.blueprints import Blueprint
 from sanicish.constants import HTTP_METHODS
-from sanicish.context import current_request
 from sanicish.exchange import Exchange
 from sanicish.log import logger
 from sanicish.log.queue import dropped_lines
@@ -75,7 +73,7 @@ class _Instruments:
         )
         self.first_bytes = Histogram(
             "sanicish_first_byte_seconds",
-            "From the start of the handler to the head of the answer.",
+            "From the start of the handler to the head of the response.",
             ("route",),
             buckets=_FIRST_BYTES,
             registry=registry,
@@ -121,14 +119,13 @@ class _Meter:
 
     def _end(self, exchange: Exchange) -> None:
         now, head = monotonic(), exchange.head
-        request = current_request.get(None)
-        route = request.route.name if request is not None and request.route is not None else ""
+        route = exchange.route_name
         method = head.method if head.method in HTTP_METHODS else "other"  # a client may invent any number of them
         self._exchanges(route, method, exchange.status or "", exchange.outcome).inc()
         self._count_bytes(route, exchange, self._open.pop(exchange, _NOTHING))
-        self._durations(route).observe(now - exchange.began)
+        self._durations(route).observe(now - exchange.started_at)
         if exchange.started:
-            self._first_bytes(route).observe(max(0.0, (exchange.left or now) - exchange.began))
+            self._first_bytes(route).observe(max(0.0, (exchange.head_sent_at or now) - exchange.started_at))
 
     def _count_bytes(self, route: str, exchange: Exchange, seen: Seen) -> Seen:
         received, sent = exchange.body.received, exchange.bytes_sent
@@ -142,7 +139,7 @@ class _Meter:
         """Count what is open, and what it has moved so far."""
         for exchange, seen in self._open.items():
             if (exchange.body.received, exchange.bytes_sent) != seen:
-                self._open[exchange] = self._count_bytes(name_of(self._app, exchange)[0], exchange, seen)
+                self._open[exchange] = self._count_bytes(exchange.route_name, exchange, seen)
         self._gauges.count_log_lines()
         self._gauges.connections.set(len(self._app.connections))
         self._gauges.open_exchanges.set(len(self._open))

@@ -21,7 +21,7 @@ from sanicish.log import error_logger
 from sanicish.streams.flow import HOLD_BODY, FlowControl, Turn
 from sanicish.streams.incoming import EMPTY, RequestStream
 
-__all__ = ["Carrier", "Receive", "Scope", "Send"]
+__all__ = ["AsgiCall", "Receive", "Scope", "Send"]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -30,7 +30,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, Turn] = WeakKeyDictionary()  # of the loops that serve
 
 
-class Carrier:
+class AsgiCall:
     """One exchange of an ASGI server."""
 
     def __init__(self, handler: Handler, config: Config, scope: Scope, receive: Receive, send: Send) -> None:
