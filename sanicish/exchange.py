@@ -8,12 +8,12 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextvars import copy_context
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from inspect import iscoroutinefunction
 from types import MappingProxyType, SimpleNamespace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from sanicish.headers import Headers, Trailers
 from sanicish.interruption import is_of_signal
@@ -44,33 +44,47 @@ class Outcome(StrEnum):
     SHUTDOWN = "shut down"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class RequestHead:
-    """A request line and its fields, as they were read. It cannot be changed, for requests of many clients share it.
+class _Head(NamedTuple):
+    method: str
+    target: bytes
+    version: str
+    fields: tuple[tuple[bytes, bytes], ...]
+    keep_alive: bool
+    body_length: int | None
+    expect_continue: bool
+    protocol: str
+    path: str
+    query_string: str
 
-    ``target`` is bytes in origin form or ``*``, ``path`` the target without its query, as text, still percent-encoded;
-    ``fields`` pairs of lower-case name and value, in order, as bytes.
+
+class RequestHead(_Head):
+    """A request line and its fields, as they were read. It cannot be changed: more than one request may have it.
+
+    ``target`` is bytes in origin form or ``*``, ``path`` the target without its query, as text, still percent-encoded,
+    ``query_string`` what follows the first ``?``; ``fields`` pairs of lower-case name and value, in order, as bytes.
     ``body_length`` is bytes, 0 for no body and ``None`` for a chunked one. ``protocol`` is what the client offers to
     switch to, in lower case, empty if nothing (``Upgrade``, RFC 9110 7.8; ``:protocol``, RFC 8441).
     """
 
-    method: str
-    target: bytes
-    version: str = "1.1"
-    fields: tuple[tuple[bytes, bytes], ...] = ()
-    keep_alive: bool = True
-    body_length: int | None = 0
-    expect_continue: bool = False
-    protocol: str = ""
-    path: str = field(init=False)
+    # A tuple, for nothing else that cannot be changed is made as fast.
+    __slots__ = ()
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "path", self.target.partition(b"?")[0].decode("latin-1"))
-
-    @property
-    def query_string(self) -> str:
-        """What follows the first ``?`` of the target, as text."""
-        return self.target.partition(b"?")[2].decode("latin-1")
+    def __new__(
+        cls,
+        method: str,
+        target: bytes,
+        version: str = "1.1",
+        fields: tuple[tuple[bytes, bytes], ...] = (),
+        keep_alive: bool = True,
+        body_length: int | None = 0,
+        expect_continue: bool = False,
+        protocol: str = "",
+    ) -> "RequestHead":
+        """Path and query are read out of the target."""
+        path, _, query_string = target.decode("latin-1").partition("?")
+        return _Head.__new__(
+            cls, method, target, version, fields, keep_alive, body_length, expect_continue, protocol, path, query_string
+        )
 
 
 class ConnInfo:

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any, Protocol
 
 from sanicish.exceptions import SanicException
-from sanicish.exchange import ConnInfo, Exchange, RequestHead
+from sanicish.exchange import ConnInfo, Exchange
 from sanicish.streams.flow import FlowControl, Turn
 
 __all__ = ["DateLine", "Phase", "SendFile", "SocketOwner", "Wire"]
@@ -41,7 +41,6 @@ class SocketOwner(Protocol):
 
     conn: ConnInfo
     date: DateLine
-    heads: dict[bytes, RequestHead]
     call_soon: Callable[..., Any]
     turn: Turn
     send_file: SendFile | None

@@ -101,7 +101,7 @@ class Http1Connection:
         self.has_left = owner.has_left
         self._owner = owner
         self._limits = limits
-        self._parser = RequestParser(self, limits, owner.heads)
+        self._parser = RequestParser(self, limits)
         self._reading = HEAD
         self._body = EMPTY
         self._unread = b""

@@ -33,19 +33,15 @@ from sanicish.exchange import RequestHead
 from sanicish.grammar import TOKEN
 from sanicish.http1.chunks import ChunkedBody
 from sanicish.http1.fields import Field
+from sanicish.http1.plain import BAD_ESCAPE, END, HOST, METHODS, PlainHeads
 
 __all__ = ["RequestParser", "Sink"]
 
-_END = b"\r\n\r\n"
-
-# RFC 9110 7.2 and RFC 3986 3.2.2, without what no host has: userinfo, sub-delims, percent signs, 8-bit.
-_HOST = re.compile(rb"(?:[A-Za-z0-9._~-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 _ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#]+)([^#]*)")
-_BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _FOREIGN = re.compile(rb"[^\r\n]* (?:RTSP|ICE)/")  # llhttp reports their 1.0 and 1.1 as HTTP's
 _TOKEN = re.compile(TOKEN.encode())
 
-_HOST_FIELD, _LENGTH, _CODING, _CONNECTION, _EXPECT, _SECRET, _UPGRADE = range(7)
+_HOST_FIELD, _LENGTH, _CODING, _CONNECTION, _EXPECT, _UPGRADE = range(6)
 _SPECIAL = {
     b"host": _HOST_FIELD,
     b"content-length": _LENGTH,
@@ -53,13 +49,8 @@ _SPECIAL = {
     b"connection": _CONNECTION,
     b"expect": _EXPECT,
     b"upgrade": _UPGRADE,
-    b"cookie": _SECRET,
-    b"authorization": _SECRET,
-    b"proxy-authorization": _SECRET,
 }
 _SMALL = 2_048  # bytes of a chunk that is cheaper to join with others than to hand on alone
-_KNOWN_HEADS, _KNOWN_SIZE = 512, 2_048  # how many heads are remembered, and of how many bytes at most
-_METHODS = {name.encode(): name for name in ("GET", "POST", "PUT", "HEAD", "OPTIONS", "PATCH", "DELETE")}
 
 
 class Sink(Protocol):
@@ -80,27 +71,22 @@ class RequestParser:
         "_fields",
         "_head",
         "_head_size",
-        "_known",
         "_left",
         "_limits",
         "_parser",
+        "_plain",
         "_raw",
-        "_secret",
         "_sink",
         "_tail",
         "_target",
     )
 
-    def __init__(self, sink: Sink, limits: Limits, known: dict[bytes, RequestHead] | None = None) -> None:
+    def __init__(self, sink: Sink, limits: Limits) -> None:
         self._sink = sink
         self._limits = limits
-        # Clients that keep their connection repeat themselves to the byte, and the same bytes always say the same:
-        # a head that was read and found good is not read again. Shared by all connections with the same limits. Heads
-        # with credentials are not kept: they would stay in memory long after their client has left.
-        self._known = {} if known is None else known
-        self._parser = HttpRequestParser(self)
+        self._plain = PlainHeads(limits)
+        self._parser: HttpRequestParser | None = None  # for heads that are not plain
         self._head: RequestHead | None = None  # just read, not yet delivered
-        self._secret = False  # it has credentials
         self._left = 0  # bytes still to come of a body of known length
         self._chunks: ChunkedBody | None = None  # the body of unknown length that is being read
         self._tail = b""  # the last bytes fed: a blank line may have begun in them
@@ -120,7 +106,8 @@ class RequestParser:
 
     def close(self) -> None:
         """Feed it no more: parser and callbacks let go of each other, so that no cycle is left to be collected."""
-        self._parser = self._sink = None  # type: ignore[assignment]
+        self._parser = None
+        self._sink = None  # type: ignore[assignment]
 
     @property
     def asks_for_head(self) -> bool:
@@ -147,17 +134,17 @@ class RequestParser:
         if self._chunks is not None:
             return self._decode(self._chunks, data, pos)
         if not self._raw:
-            end = len(data)
-            known = None if pos else self._known.get(data)  # one head and nothing else, as most reads are
-            if known is None:
-                end = data.find(_END, pos) + 4
-                if end > 3:
-                    known = self._known.get(data[pos:end])
-            if known is not None:
-                self._tail = b""
-                if known.body_length != 0:
-                    self._begin_body(known.body_length)
-                self._sink.on_head(known)
+            plain = self._plain
+            if pos or plain.pipelined or data[-4:] != END:
+                end = data.find(END, pos) + 4
+                head = plain.read(data[pos:end]) if end > 3 else None
+            else:  # one head and nothing else, as most reads are
+                end = len(data)
+                head = plain.read(data)
+            if head is not None:
+                if head.body_length != 0:
+                    self._begin_body(head.body_length)
+                self._sink.on_head(head)
                 return end
         return self._read(data, pos)
 
@@ -178,6 +165,8 @@ class RequestParser:
 
     def _feed(self, piece: bytes) -> bool:
         """Give a piece to httptools; True if it sees an upgrade, which is not taken."""
+        if self._parser is None:
+            self._parser = HttpRequestParser(self)
         try:
             self._parser.feed_data(piece)
         except HttpParserUpgrade:
@@ -191,17 +180,17 @@ class RequestParser:
             return False
         # llhttp took the last message for the last one, by its own reading of Connection. Whether a connection goes on
         # is decided in one place, and who feeds us has decided that it does.
-        self._parser = HttpRequestParser(self)
+        self._parser = None
         return self._feed(piece)
 
     def _next_stop(self, data: bytes, pos: int) -> int:
         """The end of the next blank line, or of what may be looked at in one go."""
         most = pos + self._limits.head - self._head_size
         if self._tail:  # the blank line may lie across the border of two reads
-            across = (self._tail + data[pos : pos + 3]).find(_END)
+            across = (self._tail + data[pos : pos + 3]).find(END)
             if across >= 0:
                 return pos + across + 4 - len(self._tail)
-        end = data.find(_END, pos, most)
+        end = data.find(END, pos, most)
         return end + 4 if end >= 0 else min(most, len(data))
 
     def _decode(self, chunks: ChunkedBody, data: bytes, pos: int) -> int:
@@ -234,15 +223,11 @@ class RequestParser:
 
     def _deliver_head(self, head: RequestHead, upgrade: bool) -> None:
         self._head = None
-        if len(self._raw) <= _KNOWN_SIZE and not self._secret:
-            if len(self._known) >= _KNOWN_HEADS:
-                self._known.clear()
-            self._known[bytes(self._raw)] = head
         self._raw = self._tail = b""
         self._head_size = 0
         length = head.body_length
         if length != 0 or upgrade:
-            self._parser = HttpRequestParser(self)  # this one waits for a body now
+            self._parser = None  # this one waits for a body now
         self._begin_body(length)
         self._sink.on_head(head)
 
@@ -272,6 +257,7 @@ class RequestParser:
     # What a head says
 
     def _read_head(self, target: bytes, fields: list[Field]) -> RequestHead:
+        assert self._parser is not None, "it calls us"
         version = self._parser.get_http_version()
         if version not in ("1.1", "1.0"):
             if version == "0.9":
@@ -280,13 +266,12 @@ class RequestParser:
         if (b" RTSP/" in self._raw or b" ICE/" in self._raw) and _FOREIGN.match(self._raw.lstrip(b"\r\n")):
             raise BadRequest("that is not HTTP")
         raw_method = self._parser.get_method()
-        method = _METHODS.get(raw_method) or raw_method.decode("latin-1")
+        method = METHODS.get(raw_method) or raw_method.decode("latin-1")
         if method == "CONNECT":
             raise MethodNotImplemented("this server is no proxy")
 
         hosts = 0
         length = coding = host = expect = None
-        self._secret = False
         connection = upgrade = b""
         for name, value in fields:
             special = _SPECIAL.get(name)
@@ -305,14 +290,12 @@ class RequestParser:
                 coding = value
             elif special == _UPGRADE:
                 upgrade += b", " + value if upgrade else value
-            elif special == _SECRET:
-                self._secret = True
             else:
                 expect = value if expect is None else expect + b"," + value
 
         if hosts != 1 and (hosts or version == "1.1"):
             raise BadRequest("a request needs exactly one Host field")
-        if host is not None and not _HOST.fullmatch(host):
+        if host is not None and not HOST.fullmatch(host):
             raise BadRequest("the Host field is not a host")
         target = self._read_target(method, target, fields)
 
@@ -348,7 +331,7 @@ class RequestParser:
         """The target in origin form (RFC 9112 3.2); the host of an absolute form replaces the Host field."""
         if b"#" in target:
             raise BadRequest("a request target has no fragment")
-        if b"%" in target and _BAD_ESCAPE.search(target):
+        if b"%" in target and BAD_ESCAPE.search(target):
             raise BadRequest("a percent sign in the request target is not followed by two hexadecimal digits")
         if target.startswith(b"/"):
             return target
@@ -360,7 +343,7 @@ class RequestParser:
         if absolute is None:
             raise BadRequest("the request target is neither a path nor an http address")
         host, rest = absolute.groups()
-        if not _HOST.fullmatch(host) or host.startswith(b":"):
+        if not HOST.fullmatch(host) or host.startswith(b":"):
             raise BadRequest("the request target names no valid host")
         fields[:] = [field for field in fields if field[0] != b"host"]
         fields.insert(0, (b"host", host))

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from sanicish.config import Limits, Timeouts
 from sanicish.exceptions import RequestTimeout, SanicException
-from sanicish.exchange import ConnInfo, Exchange, Handler, RequestHead
+from sanicish.exchange import ConnInfo, Exchange, Handler
 from sanicish.handling import CreateTask, HandlerTask
 from sanicish.log import Access, error_logger, logger
 from sanicish.server.sendfile import can_send_files, send_file
@@ -50,7 +50,6 @@ class ServerState(Protocol):
     timeouts: Timeouts
     date: DateLine
     turn: Turn
-    heads: dict[bytes, RequestHead]
     high_water: int
     access_log: bool
     id_field: bytes | None  # in which clients say what they call a request
@@ -81,7 +80,6 @@ class HttpProtocol(asyncio.Protocol):
         "date",
         "flow",
         "has_left",
-        "heads",
         "names",
         "place",
         "refusal",
@@ -103,7 +101,6 @@ class HttpProtocol(asyncio.Protocol):
         self.call_soon: Callable[..., Any] = server.call_soon
         self.turn = server.turn
         self.date = server.date
-        self.heads = server.heads
         self.names: tuple[Any, Any] | None = None  # of the peer and of this end, where a proxy has told
         self.place: str | None = None  # among the connections of the server, once it has one
         self.refusal: SanicException | None = None  # or why it gets none

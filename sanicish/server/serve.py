@@ -12,7 +12,7 @@ import uvloop
 
 from sanicish.config import Config
 from sanicish.exceptions import SanicException
-from sanicish.exchange import Exchange, Handler, RequestHead
+from sanicish.exchange import Exchange, Handler
 from sanicish.http.forwarded import forwarded_client, is_proxied
 from sanicish.log import error_logger, logger
 from sanicish.server.alpn import negotiate
@@ -100,7 +100,6 @@ class Server:
         self.timeouts = config.timeouts()
         self.date = new_date()
         self.turn = Turn(self.call_soon, config["FAIRNESS_SLICE"])
-        self.heads: dict[bytes, RequestHead] = {}
         self.high_water: int = config["RESPONSE_BUFFER_SIZE"]
         self.access_log: bool = config["ACCESS_LOG"] if access_log is None else access_log
         self.id_field = config.id_field

@@ -32,7 +32,6 @@ class Shell:
     def __init__(self, transport=None, limits=LIMITS, **options):
         self.conn = ConnInfo()
         self.date = DateField(lambda: 0)
-        self.heads = {}
         self.send_file = self.has_left = None
         self.turn = Turn(lambda function: None)
         self.started = []

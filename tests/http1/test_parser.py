@@ -51,38 +51,54 @@ def test_a_request_means_the_same_however_it_arrives(case, way):
 
 
 @pytest.mark.parametrize("case", [*ACCEPTED, *REJECTED], ids=name)
-def test_a_request_that_comes_again_is_told_again(case):
-    known = {}
-    first, again = RecordingSink(), RecordingSink()
-    told = tell(RequestParser(first, LIMITS, known), first, [case.raw])
-    assert tell(RequestParser(again, LIMITS, known), again, [case.raw]) == told
+def test_what_came_before_makes_no_difference(case):
+    told = story(case.raw)
+    if isinstance(case, Accepted):
+        assert story(case.raw, case.raw) == told * 2
+    before = story(NEXT)
+    assert story(NEXT, case.raw) == before + told
+    assert story(NEXT, NEXT + NEXT, case.raw) == before * 3 + told
+    with_body = sized(b"5", b"hello")
+    assert story(with_body, case.raw) == story(with_body) + told
 
 
-def test_a_head_that_was_found_good_is_read_once():
+def test_a_head_that_comes_again_is_read_once():
     feeder, sink = parser()
-    feed_all(feeder, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 2)
+    feed_all(feeder, NEXT)
+    feed_all(feeder, NEXT)
     assert sink.heads[0] is sink.heads[1]
+    feed_all(feeder, NEXT * 4)
+    assert sink.heads[0] is sink.heads[3] is sink.heads[4] is sink.heads[5]
 
 
-def test_the_heads_that_are_remembered_are_few_and_small():
-    known = {}
-    feeder = RequestParser(RecordingSink(), LIMITS, known)
-    for number in range(2_000):
-        feed_all(feeder, b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % number)
-    assert 0 < len(known) <= 512
-    known.clear()
-    feed_all(feeder, b"GET / HTTP/1.1\r\nHost: a\r\nCookie: %b\r\n\r\n" % (b"x" * 4_000))
-    assert not known
+def test_one_head_is_remembered_and_it_is_small():
+    feeder, sink = parser()
+    large = b"GET / HTTP/1.1\r\nHost: a\r\nX: %b\r\n\r\n" % (b"x" * 2_048)
+    for raw in (NEXT, head(GET), NEXT, large, large):
+        feed_all(feeder, raw)
+    one, two, three, four, five = sink.heads
+    assert one is not two and one is not three and four is not five
 
 
 @pytest.mark.parametrize("name", [b"Cookie", b"AUTHORIZATION", b"proxy-authorization"])
 def test_no_head_with_credentials_is_remembered(name):
-    known = {}
-    feeder = RequestParser(RecordingSink(), LIMITS, known)
-    feed_all(feeder, b"GET / HTTP/1.1\r\nHost: a\r\n%b: secret\r\n\r\n" % name)
-    assert not known
-    feed_all(feeder, b"GET / HTTP/1.1\r\nHost: a\r\nX-%b: none\r\n\r\n" % name)
-    assert len(known) == 1, "the next one on the connection has none"
+    feeder, sink = parser()
+    for field in (name, name, b"X-" + name, b"X-" + name):
+        feed_all(feeder, b"GET / HTTP/1.1\r\nHost: a\r\n%b: secret\r\n\r\n" % field)
+    first, again, other, other_again = sink.heads
+    assert first is not again and other is other_again
+
+
+def test_a_head_cannot_be_changed():
+    feeder, sink = parser()
+    feed_all(feeder, head(GET, b"X: y"))
+    feed_all(feeder, b"G")
+    feed_all(feeder, head(GET, b"X: y")[1:])
+    for one in sink.heads:
+        assert isinstance(one.fields, tuple) and one.fields == ((b"host", b"a"), (b"x", b"y"))
+        for attribute in ("method", "target", "fields", "path", "keep_alive"):
+            with pytest.raises(AttributeError):
+                setattr(one, attribute, None)
 
 
 @pytest.mark.parametrize("way", WAYS)

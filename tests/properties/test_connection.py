@@ -68,7 +68,6 @@ class Host:
         self.call_soon = self.loop.call_soon
         self.turn = Turn(self.loop.call_soon, 1e9)
         self.limits, self.timeouts, self.date = config.limits(), config.timeouts(), DateField()
-        self.heads = {}
         self.behaviours = behaviours
         self.methods = []
         self.outcomes = []

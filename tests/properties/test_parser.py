@@ -53,10 +53,10 @@ def mutated(draw):
     return bytes(raw)
 
 
-def tell_split(raw, cuts, limits, known=None):
+def tell_split(raw, cuts, limits):
     edges = sorted({0, len(raw), *(cut % (len(raw) + 1) for cut in cuts)})
     sink = RecordingSink()
-    return tell(RequestParser(sink, limits, known), sink, [raw[a:b] for a, b in pairwise(edges)])
+    return tell(RequestParser(sink, limits), sink, [raw[a:b] for a, b in pairwise(edges)])
 
 
 @given(raw=st.one_of(messages, mutated()), cuts=st.lists(st.integers(0, 2**16), max_size=8), tight=st.booleans())
@@ -66,9 +66,6 @@ def test_any_split_of_any_bytes_tells_the_same_story(raw, cuts, tight):
     whole = tell_split(raw, [], limits)
     assert tell_split(raw, cuts, limits) == whole
     assert tell_split(raw, range(len(raw)), limits) == whole
-    known = {}
-    assert tell_split(raw, cuts, limits, known) == whole
-    assert tell_split(raw, [], limits, known) == whole, "nor does it matter what came before"
 
 
 # What h11 refuses and we take, and why nothing can come of it. Everything else we take, it takes, and means the same.

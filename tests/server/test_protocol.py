@@ -50,7 +50,6 @@ class Host:
         self.timeouts = config.timeouts()
         self.date = DateField()
         self.turn = Turn(self.loop.call_soon, slice_seconds)
-        self.heads = {}
         self.high_water = config["RESPONSE_BUFFER_SIZE"]
         self.cleanup_seconds = config["STREAM_CLEANUP_TIMEOUT"]
         self.access_log = access_log
