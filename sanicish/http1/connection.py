@@ -296,7 +296,9 @@ class Http1Connection:
         elif self._reading is BODY:
             self.to_drain = self._limits.drain
         else:
-            self._body = EMPTY
+            if body is not EMPTY:
+                body.leave()
+                self._body = EMPTY
             if self._unread and not self._feeding:
                 data, self._unread = self._unread, b""
                 self.flow.release(HOLD_PIPELINE)

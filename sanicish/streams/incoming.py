@@ -158,6 +158,11 @@ class RequestStream:
         self._size = 0
         self._release()
 
+    def leave(self) -> None:
+        """The connection goes on to the next request: what came can still be read, and holds nobody."""
+        self._release()
+        self._brakes = None
+
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():

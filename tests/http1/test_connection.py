@@ -352,6 +352,19 @@ def test_a_held_body_that_nobody_wants_is_let_go(shell):
     assert not shell.flow.holding and shell.phase is Phase.DRAIN
 
 
+@pytest.mark.parametrize("raw", [sized(b"1001", b"x" * 1001), chunked(b"3e9\r\n" + b"x" * 1001 + b"\r\n0\r\n\r\n")])
+def test_a_whole_body_above_the_mark_that_nobody_read_holds_no_further_request(shell, raw):
+    shell.receive(raw)  # in one read
+    assert shell.flow.holding == HOLD_BODY
+    stream = shell.started[0].body
+    shell.answer()
+    assert not shell.flow.holding
+    shell.receive(GET_1)
+    shell.answer()
+    assert shell.targets == [b"/", b"/1"]
+    assert stream.unread == 1001  # whoever has it may read it
+
+
 def test_who_reads_on_behind_the_answer_is_told(shell):
     shell.receive(sized(b"400", b"x"))
     body = shell.started[0].body

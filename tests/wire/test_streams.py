@@ -130,6 +130,17 @@ async def test_the_socket_is_not_read_while_nobody_reads_the_body(app, serve):
         assert (await wire.answer("POST")).body == b"%d" % total
 
 
+async def test_a_large_body_that_nobody_read_does_not_keep_the_next_request_from_its_answer(app, serve):
+    @app.post("/", stream=True)
+    async def ignore(request):
+        return text("not wanted")
+
+    async with Wire(await serve(app)) as wire:
+        for _ in range(3):
+            wire.send(sized(b"100000", b"x" * 100_000))
+            assert (await wire.answer("POST")).body == b"not wanted"
+
+
 async def test_a_streamed_body_has_no_limit_of_its_own(app, serve):
     async def read(body):
         return len(await all_pieces(body))
