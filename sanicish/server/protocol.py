@@ -201,8 +201,12 @@ class HttpProtocol(asyncio.Protocol):
         if sock is not None and offered:
             with suppress(OSError):  # some systems refuse it once the peer has left
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        self.abort()
+        self._abort()
         return offered
+
+    def _abort(self) -> None:
+        self.flow.connection_lost()  # nothing more is written from now on
+        self._transport.abort()
 
     def refused(self, error: SanicException) -> None:
         """A request broke HTTP; its client gets the response, the log a line."""
@@ -377,6 +381,9 @@ class HttpProtocol(asyncio.Protocol):
             self.wire.finish()
 
     def abort(self) -> None:
-        """Close without waiting for anything."""
-        self.flow.connection_lost()  # nothing more is written from now on
-        self._transport.abort()
+        """Close without waiting for anything; by a reset, if that cuts a response."""
+        begun = any(exchange.started and exchange.outcome is None for exchange in self._handlers)
+        if begun or self.wire.unsent:
+            self._reset()
+        else:
+            self._abort()

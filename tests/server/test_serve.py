@@ -372,6 +372,31 @@ async def test_what_does_not_end_in_time_is_cancelled(start):
         assert app.reasons == ["shutdown"] and await wire.rest() == b""
 
 
+@pytest.mark.parametrize("complete", [True, False])
+async def test_a_response_that_ends_with_its_connection_ends_in_a_reset_where_it_is_cut(start, complete):
+    app = Application()
+
+    async def handle(exchange):
+        exchange.start(200, None, None, None)
+        exchange.write(b"x" * (10_000_000 if complete else 10))
+        if complete:
+            exchange.finish()
+        else:
+            with contextlib.suppress(asyncio.CancelledError):
+                await app.go.wait()
+            await asyncio.sleep(0)  # it goes on although it was cancelled
+
+    app.go.clear()
+    app.handle = handle
+    server = await start(app)
+    async with Wire(server.address) as wire:
+        wire.send(head(b"GET / HTTP/1.0"))
+        await wire.until(b"xxx")
+        server.abort()
+        with pytest.raises(ConnectionResetError):
+            await wire.reader.read()
+
+
 @pytest.mark.slow
 async def test_a_handler_that_never_ends_is_let_go(start, caplog):
     app = Application(STREAM_CLEANUP_TIMEOUT=0.01)
