@@ -11,7 +11,7 @@ APT     = $(shell [ "$$(id -u)" = 0 ] && echo "env DEBIAN_FRONTEND=noninteractiv
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick test-lowest test-eager check lint types format cov fuzz bench bench-smoke bench-micro bench-limits soak build docs clean
+.PHONY: help demo test test-quick test-lowest test-eager check lint types format cov fuzz simulate bench bench-smoke bench-micro bench-limits soak build docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -129,6 +129,10 @@ cov: $(VENV)/.dev ## run all tests and show what they do not reach
 
 fuzz: $(VENV)/.dev ## throw bytes at the wire for a minute; longer: make fuzz ARGS='--seconds 600'
 	@$(BIN)/python -m tests.fuzz $(ARGS)
+
+# Replays one world, step by step, with SEED=.
+simulate: $(VENV)/.dev ## ten minutes of simulated worlds; less: make simulate ARGS='--seconds 60'; one again: make simulate SEED=7
+	@$(BIN)/python -m tests.simulation $(if $(SEED),--replay $(SEED)) $(ARGS)
 
 bench: $(VENV)/.bench ## measure against other servers, half an hour; some: make bench ARGS='--only plain,json'
 	@$(BIN)/python -m benchmarks $(ARGS)

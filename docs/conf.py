@@ -79,6 +79,7 @@ CONTENTS = {
         "design/backpressure",
         "design/timeouts",
         "design/closing",
+        "design/simulation",
         "design/security",
         "design/*",
         "benchmarks",
