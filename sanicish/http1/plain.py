@@ -27,10 +27,10 @@ HOST = re.compile(rb"(?:[A-Za-z0-9._~-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 # The field lines that matter here, of a head in lower case, and the empty lines: a plain head has one, at its end. Of
 # credentials only the name is taken. It begins with one literal byte, so ``re`` looks for that first.
 _MARKS = re.compile(
-    rb"\n(?:\r\n|host:[^\r]*|con(?:nection|tent-length):[^\r]*|transfer-encoding:[^\r]*|expect:[^\r]*|cookie:"
+    rb"\n(?:(?=\r\n)|host:[^\r]*|con(?:nection|tent-length):[^\r]*|transfer-encoding:[^\r]*|expect:[^\r]*|cookie:"
     rb"|(?:proxy-)?authorization:)"
 )
-_EMPTY_LINE = b"\n\r\n"
+_EMPTY_LINE = b"\n"  # the end of the line before it: empty lines may follow one another
 _CREDENTIALS = frozenset({b"\ncookie:", b"\nauthorization:", b"\nproxy-authorization:"})
 _LONGEST_MARK = 300  # bytes; the longest name of a host has 255
 _REMEMBERED = 2_048  # bytes of the largest head that is remembered
@@ -131,7 +131,7 @@ class PlainHeads:
 
 def _read_marks(marks: list[bytes]) -> _Framing | None:
     """What they say of the framing; ``None`` if it is not plain, be it wrong or only unusual."""
-    if not marks or marks[-1] != _EMPTY_LINE or len(max(marks, key=len)) > _LONGEST_MARK:
+    if marks.count(_EMPTY_LINE) != 1 or len(max(marks, key=len)) > _LONGEST_MARK:
         return None
     found: dict[bytes, bytes] = {}
     secret = False
@@ -140,7 +140,7 @@ def _read_marks(marks: list[bytes]) -> _Framing | None:
             secret = True
             continue
         name, _, value = mark[1:].partition(b":")
-        if name in found or b"\n" in mark[1:]:
+        if name in found or b"\n" in value:
             return None
         found[name] = value.strip(b" \t")
     if not HOST.fullmatch(found.get(b"host", b"/")):
