@@ -1,7 +1,8 @@
 """Path patterns to routes.
 
 A path without parameters is found in a dict. Patterns lie in buckets by their number of segments and their first
-segment, so a request is matched against few of them; one that may swallow slashes is always tried.
+segment, so a request is matched against few of them; one that may swallow slashes is always tried. A pattern whose only
+parameter is its last segment is a leaf as well: found by what stands before that, and only the segment is matched.
 """
 
 import re
@@ -49,8 +50,7 @@ _SLASHLESS = re.compile(rf"(?:{_CLASS}|\\[dw.\-]|[\w~@!\-]|\((?:\?:)?|[)|+*?]|\{
 FILE_PARAMETER = "__file_uri__"  # of the routes that serve a directory; ``url_for`` calls it ``filename``
 
 _UNSET: Any = object()
-_KNOWN_PATHS, _KNOWN_SIZE = 1_024, 256  # how many paths with parameters are remembered, of how many characters at most
-_SHARED = frozenset({str, int, float, UUID, date})  # values that nobody can change
+_SURE_DIGITS = 18  # so many always fit ``int``
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +235,23 @@ class _Pattern:
             return None
 
 
+class _Leaf(NamedTuple):
+    """A pattern whose only parameter is its last segment, as it is matched against that alone."""
+
+    fits: Callable[[str], Any]
+    convert: Callable[[str], Any]
+    name: str
+    methods: dict[str, Route]
+
+
+def _leaf_prefix(route: Route) -> str | None:
+    """What stands before the only parameter of a route, if that is the whole last segment of its path; else ``None``."""
+    first, *rest = _PARAMETER.split(route.uri)
+    if len(rest) != 2 or not first.endswith("/") or rest[1] not in ("" if route.strict else "/", ""):
+        return None
+    return quote(first, safe=_PATH_SAFE)
+
+
 class _Table:
     """The routes of one host, or of any."""
 
@@ -243,6 +260,10 @@ class _Table:
         self._buckets: dict[tuple[int, str | None], list[_Pattern]] = {}
         self._patterns: dict[str, _Pattern] = {}
         self._greedy: list[_Pattern] = []
+        # Leaves by what stands before their parameter. The first pattern of a bucket that fits wins: behind one that is
+        # no leaf, none is.
+        self.leaves: dict[str, list[_Leaf]] = {}
+        self._closed: set[tuple[int, str | None]] = set()
 
     def add(self, route: Route) -> None:
         if route.pattern is None:
@@ -273,7 +294,15 @@ class _Table:
             return
         segments = route.uri.strip("/").split("/")
         first = None if "<" in segments[0] else quote(segments[0], safe=_PATH_SAFE)
-        self._buckets.setdefault((len(segments), first), []).append(pattern)
+        key = len(segments), first
+        self._buckets.setdefault(key, []).append(pattern)
+        prefix = _leaf_prefix(route)
+        if prefix is None or key in self._closed:
+            self._closed.add(key)
+            return
+        name, expression, convert = route.parameters[0]
+        fits = bool if expression == _TYPES["str"][0] else re.compile(expression, re.DOTALL).fullmatch
+        self.leaves.setdefault(prefix, []).append(_Leaf(fits, convert, name, pattern.methods))
 
     def find(self, method: str, path: str, allowed: set[str]) -> tuple[Route, dict[str, Any]] | None:
         """The route and its parameters; the methods of paths that fit go to ``allowed``."""
@@ -303,6 +332,26 @@ class _Table:
         return None
 
 
+def _match_leaf(leaves: list[_Leaf], method: str, segment: str) -> tuple[Route, dict[str, Any]] | None:
+    """The route for a last segment; ``None`` does not mean that there is none."""
+    for fits, convert, name, methods in leaves:
+        route = methods.get(method)
+        if route is None:
+            continue
+        if convert is int and len(segment) <= _SURE_DIGITS and segment.isdecimal() and segment.isascii():
+            return route, {name: int(segment)}
+        if not fits(segment):
+            continue
+        try:
+            value = convert(segment)
+        except ValueError:  # see _Pattern.values
+            continue
+        if route.options.unquote and isinstance(value, str):
+            value = unquote(value)
+        return route, {name: value}
+    return None
+
+
 class Router:
     """All routes of an application, whose names begin with ``app`` and a dot."""
 
@@ -310,7 +359,6 @@ class Router:
         self._app = app
         self._table = _Table()
         self._hosts: dict[str, _Table] = {}
-        self._known: dict[tuple[str, str], tuple[Route, dict[str, Any]]] = {}  # paths repeat themselves
         self.has_hosts = False  # whether some route is for one host only
         self._names: dict[str, Route] = {}
         self.routes: list[Route] = []
@@ -320,7 +368,6 @@ class Router:
         table = self._table if route.host is None else self._hosts.setdefault(route.host.lower(), _Table())
         table.add(route)
         self.has_hosts = bool(self._hosts)
-        self._known.clear()
         self.routes.append(route)
         self._names.setdefault(route.name, route)
 
@@ -331,17 +378,18 @@ class Router:
         the route of GET when it has none of its own.
         """
         if not self.has_hosts:
-            methods = self._table.static.get(path)
+            table = self._table
+            methods = table.static.get(path)
             if methods is not None and method in methods:
                 return methods[method], {}
-            known = self._known.get((method, path))
-            if known is not None:
-                route, values = known
-                return route, values.copy()
+            end = path.rfind("/") + 1
+            leaves = table.leaves.get(path[:end])
+            if leaves is not None:
+                found = _match_leaf(leaves, method, path[end:])
+                if found is not None:
+                    return found
         allowed: set[str] = set()
         found = self._find(method, path, host, allowed)
-        if found is not None and not self.has_hosts:
-            self._remember(method, path, *found)
         if found is None and "%" in path:
             normal = _normalize(path)
             if normal != path:
@@ -354,19 +402,13 @@ class Router:
             raise MethodNotAllowed(f"Method {method} not allowed for URL {path}", method, sorted(allowed))
         raise NotFound(f"Requested URL {path} not found")
 
-    def _remember(self, method: str, path: str, route: Route, values: dict[str, Any]) -> None:
-        if len(path) <= _KNOWN_SIZE and _SHARED.issuperset(map(type, values.values())):
-            if len(self._known) >= _KNOWN_PATHS:
-                self._known.clear()
-            self._known[method, path] = route, values.copy()
-
     def _find(self, method: str, path: str, host: str | None, allowed: set[str]) -> tuple[Route, dict[str, Any]] | None:
-        tables = [self._table]
+        tables: tuple[_Table, ...] = (self._table,)
         if self._hosts and host:
             host = host.lower()
             own = self._hosts.get(host) or self._hosts.get(_PORT.sub("", host))
             if own is not None:
-                tables.insert(0, own)
+                tables = (own, self._table)
         for table in tables:
             found = table.find(method, path, allowed)
             if found is None and method == "HEAD":

@@ -586,8 +586,109 @@ def test_a_route_that_is_added_later_is_found_though_its_path_was_asked_for_befo
     assert match(router, "/a/b") == ("/a/<y>", {"y": "b"})
 
 
-def test_the_paths_that_are_remembered_are_few():
+# Leaves: patterns whose only parameter is the last segment are found by what stands before it
+
+SEGMENTS = [
+    *(
+        "a",
+        "b",
+        "a b",
+        "<{}>",
+        "<{}:int>",
+        "<{}:number>",
+        "<{}:slug>",
+        "<{}:alpha>",
+        "<{}:path>",
+        "<{}:strorempty>",
+        "<{}:ymd>",
+    ),
+    *("<{}:[a-c]+>", "<{}:a|b>", "<{}:uuid>", "<{}>.json", "x<{}>", ""),
+]
+VALUES = [
+    *(
+        "a",
+        "b",
+        "c",
+        "a%20b",
+        "%61",
+        "%C3%A9",
+        "1",
+        "-5",
+        "007",
+        "1.5",
+        "a-b",
+        "2020-02-30",
+        "2020-01-01",
+        "a.json",
+        "xa",
+        "",
+        "a/",
+    ),
+    *("9" * 18, "9" * 19, "9" * 5_000, "\u0661", "a\n", "0b1e6b0c-7d6e-4b5c-9d5e-0123456789ab"),
+]
+
+
+@st.composite
+def tables(draw):
+    """Routes that can stand in one router, each with its own handler."""
+    made = []
+    for number in range(draw(st.integers(1, 6))):
+        before = draw(st.sampled_from(["/", "/a/", "/a/", "/a/", "/a/b/", "/a/<before>/", "/<before>/"]))
+        uri = before + draw(st.sampled_from(SEGMENTS)).format("x") + draw(st.sampled_from(["", "", "/"]))
+        options = RouteOptions(unquote=draw(st.booleans()))
+        made.append(
+            (uri, draw(st.sampled_from(["GET", "GET", "POST", "HEAD"])), draw(st.booleans()), options, str(number))
+        )
+    return made
+
+
+def outcome(router, method, path):
+    try:
+        route, values = router.match(method, path, None)
+    except (NotFound, MethodNotAllowed) as error:
+        return type(error), str(error), getattr(error, "headers", None)
+    return route.name, [(name, type(value), value) for name, value in values.items()]
+
+
+@given(
+    table=tables(),
+    paths=st.lists(
+        st.tuples(st.sampled_from(["/", "/a/", "/a/", "/a/", "/a/b/", "/a/c/", "/a/b/c/"]), st.sampled_from(VALUES)),
+        min_size=10,
+        max_size=20,
+    ).map(lambda pairs: ["".join(pair) for pair in pairs]),
+    methods=st.lists(st.sampled_from(["GET", "POST", "HEAD", "PUT"]), min_size=1, max_size=2),
+)
+def test_leaves_change_nothing(table, paths, methods):
+    quick, careful = Router(), Router()
+    careful.add(Route("/", "GET", handler, host="elsewhere.example"))  # with hosts, no leaf is looked at
+    for uri, method, strict, options, name in table:
+        try:
+            quick.add(Route(uri, method, lambda request: None, name=name, strict=strict, options=options))
+        except ValueError:  # there already
+            continue
+        careful.add(Route(uri, method, lambda request: None, name=name, strict=strict, options=options))
+    for path in paths:
+        for method in methods:
+            assert outcome(quick, method, path) == outcome(careful, method, path)
+
+
+@pytest.mark.parametrize(
+    ("patterns", "path", "expected"),
+    [
+        (["/a/<x>", "/a/<x:int>"], "/a/1", "/a/<x>"),
+        (["/a/<x:int>", "/a/<x>"], "/a/1", "/a/<x:int>"),
+        (["/a/<x:int>", "/a/<x>"], "/a/b", "/a/<x>"),
+        (["/a/<x>.json", "/a/<x>"], "/a/b.json", "/a/<x>.json"),
+        (["/a/<x>", "/a/<x>.json"], "/a/b.json", "/a/<x>"),
+        (["/<x>/b", "/a/<x>"], "/a/b", "/a/<x>"),
+        (["/<x:path>", "/<x>"], "/a", "/<x>"),
+    ],
+)
+def test_the_first_pattern_that_fits_wins(patterns, path, expected):
+    assert match(routes(*patterns), path)[0] == expected
+
+
+def test_the_values_of_a_path_belong_to_one_request():
     router = routes("/items/<id:int>")
-    for number in range(3_000):
-        router.match("GET", f"/items/{number}", None)
-    assert 0 < len(router._known) <= 1_024
+    assert router.match("GET", "/items/1", None)[1] is not router.match("GET", "/items/1", None)[1]

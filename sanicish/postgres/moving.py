@@ -149,7 +149,7 @@ async def copy_from(connection: Connection, table: str, data: AsyncIterable[byte
             try:
                 await _while_it_moves(copying, None, silence, _command_timeout(connection))
             except RuntimeError as error:  # asyncpg writes to a transport that uvloop has closed already
-                if not connection.is_closed() and _CLOSED not in str(error):
+                if _CLOSED not in str(error) and not connection.is_closed():  # released already, it cannot be asked
                     raise
                 raise ConnectionResetError("the connection to the database was lost") from error
         except BaseException as error:
