@@ -93,6 +93,9 @@ class Wire(Protocol):
     def eof(self) -> bool:
         """The peer will send no more; True if the connection stays open for what is being answered."""
 
+    def resume(self) -> None:
+        """The peer has taken most of what it was sent."""
+
     def lost(self) -> None:
         """The connection is gone."""
 

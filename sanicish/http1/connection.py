@@ -156,7 +156,7 @@ class Http1Connection:
         self._feeding = True
         try:
             while pos < size and self._reading is not CLOSED:
-                if self.exchange is not None and self._reading is HEAD:
+                if self._reading is HEAD and (self.exchange is not None or self.flow.paused):
                     if self._fresh:
                         self._start()
                         continue
@@ -182,7 +182,7 @@ class Http1Connection:
             self._turn.has_read(self.flow)
 
     def _keep(self, data: bytes) -> None:
-        """Bytes behind a request that is not answered yet wait as they are."""
+        """Bytes behind a request that is not answered yet, or whose response the client has not taken, wait as they are."""
         self._unread = data
         if len(data) > self._limits.buffer:
             self.flow.hold(HOLD_PIPELINE)
@@ -299,12 +299,22 @@ class Http1Connection:
             if body is not EMPTY:
                 body.leave()
                 self._body = EMPTY
-            if self._unread and not self._feeding:
-                data, self._unread = self._unread, b""
-                self.flow.release(HOLD_PIPELINE)
-                self.receive(data)
-                if self.peer_ended:
-                    self._end_of_input()
+            if not self._feeding:
+                self._go_on()
+
+    def _go_on(self) -> None:
+        """Read what was kept, if the client has taken what it was sent: who only asks is not answered without end."""
+        if self._unread and not self.flow.paused:
+            data, self._unread = self._unread, b""
+            self.flow.release(HOLD_PIPELINE)
+            self.receive(data)
+            if self.peer_ended:
+                self._end_of_input()
+
+    def resume(self) -> None:
+        """The client has taken what it was sent."""
+        if self.exchange is None and self._reading is HEAD:
+            self._go_on()
 
     def _refuse(self, error: SanicException) -> None:
         """The bytes break HTTP: whoever reads them is told, and nothing more is read."""
@@ -333,7 +343,7 @@ class Http1Connection:
     def eof(self) -> bool:
         """The peer will send no more; True if the connection should stay open for the response."""
         self.peer_ended = True
-        if self.exchange is None:
+        if self.exchange is None and not self._unread:
             self._reading = CLOSED
             return False
         self._end_of_input()

@@ -148,6 +148,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.flow.resume_writing()
+        self.wire.resume()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._lost = True

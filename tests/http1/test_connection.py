@@ -232,6 +232,32 @@ def test_reading_goes_on_when_little_is_left_to_wait(shell):
     assert len(shell.started) == 51 and not shell.flow.holding
 
 
+def test_a_request_waits_until_the_client_has_taken_the_responses_before_it(shell):
+    shell.receive(GET_1 + GET_2)
+    shell.flow.pause_writing()
+    shell.answer()
+    shell.receive(GET)
+    assert shell.targets == [b"/1"] and not shell.flow.holding
+    shell.receive(GET * 50)
+    assert shell.flow.holding == HOLD_PIPELINE
+    shell.flow.resume_writing()
+    shell.connection.resume()
+    assert shell.targets == [b"/1", b"/2"]
+    for _ in range(52):
+        shell.answer()
+    assert len(shell.targets) == 53 and not shell.flow.holding
+
+
+def test_a_peer_that_ends_behind_a_request_that_waits_for_it_gets_its_answer(shell):
+    shell.flow.pause_writing()
+    shell.receive(GET_1)
+    assert shell.connection.eof() and shell.targets == []
+    shell.flow.resume_writing()
+    shell.connection.resume()
+    shell.answer()
+    assert shell.statuses == [200] and shell.transport.closed
+
+
 def test_an_error_behind_a_request_waits_for_its_answer(shell):
     shell.receive(GET_1 + b"\x00\r\n\r\n")
     assert shell.sent == b""

@@ -448,6 +448,26 @@ async def test_a_writer_waits_while_its_client_does_not_read(app, serve):
         assert 0 < sizes[-1] < 40_000_000, "what the kernel takes, and not what there is"
 
 
+@pytest.mark.slow
+async def test_who_asks_and_does_not_read_is_answered_no_further(app):
+    app.get("/")(lambda request: text("x" * 10_000))
+    server = await app.create_server(port=0, access_log=False)
+    count = 4_000
+    async with Wire(server.sockets[0].getsockname()) as wire:
+        wire.reader._limit = 1_024  # the client takes no more than this
+        wire.send(GET)
+        size = len((await wire.answer()).raw)
+        wire.send(GET * count)
+        await until(lambda: any(one.flow.paused and one.flow.holding for one in server.connections))
+        (connection,) = server.connections
+        assert connection.wire.unsent <= 65_536 + 11_000
+        missing = size * count
+        async with asyncio.timeout(20):
+            while missing:
+                missing -= len(await wire.reader.read(65_536))
+    await server.close()
+
+
 async def test_a_writer_that_does_not_await_is_stopped_at_the_limit(app, serve):
     raised = []
 
