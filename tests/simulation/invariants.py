@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.simulation.kinds import FAILS
+from tests.simulation.kinds import FAILS, WHOLE, total
 from tests.simulation.seams import places
 
 __all__ = ["check_end"]
@@ -16,6 +16,7 @@ def check_end(world) -> None:
     for link in world.network.links:
         _closed_in_time(world, link)
         _gone_after_reset(world, link)
+        _unsent(world, link)
     for client in world.clients:
         if is_steady(world, client):
             if "stop" in world.plan:
@@ -47,8 +48,32 @@ def _closed_in_time(world, link):
         world.fail("closing", f"connection {link.number} took {took:.1f} s to close, {most} are allowed")
 
 
+def _unsent(world, link):
+    """Handlers that await their writes leave at most the mark, what is gathered in a turn, and one write."""
+    requests = world.plan["clients"][link.number]["requests"]
+    if link.transport is None or any(request["kind"] == "unawaited" for request in requests):
+        return
+    both = 2 if any(request["kind"] == "pair" for request in requests) else 1
+    writes = [
+        max(total(request) if request["kind"] in WHOLE or request["kind"] == "large" else 0, request["size"], 40_000)
+        for request in requests
+    ]
+    most = world.settings["RESPONSE_BUFFER_SIZE"] + GATHERED + both * max(writes) + HEADS * len(requests)
+    if link.transport.most_buffered > most:
+        world.fail(
+            "unsent", f"{link.transport.most_buffered} bytes waited on connection {link.number}, {most} are allowed"
+        )
+
+
 def _gone_after_reset(world, link):
-    """A connection whose client has reset it is gone soon, once its handler has ended."""
+    """A connection whose client has reset it is gone soon, once its handler has ended; and that is soon, if nothing shields it."""
+    kinds = [request["kind"] for request in world.plan["clients"][link.number]["requests"]]
+    shielded = not world.settings["CANCEL_ON_DISCONNECT"] or any(kind.startswith("shielded") for kind in kinds)
+    if link.reset and link.worked_until - link.reset_at > TOLD and not shielded:
+        world.fail(
+            "told",
+            f"a handler on connection {link.number} went on for {link.worked_until - link.reset_at:.1f} s after a reset",
+        )
     if link.reset and link.lost_at is not None:
         took = link.lost_at - max(link.reset_at, link.worked_until)
         if took > 2 * SWEEP:
@@ -79,6 +104,9 @@ def _logged(world):
             world.fail("log", f"exchange {record.number} has {lines} lines in the access log")
 
 
+GATHERED = 65_536  # bytes that small writes of one turn may be before they leave
+HEADS = 600  # bytes of a head and of what stands around chunks
+TOLD = 6.5  # seconds: two looks, a second to read what came, and twice the time to clean up
 SWEEP = 0.5  # seconds between two looks at a connection, at most
 _UNREAD = frozenset(("partial", "ignore", "swallow_read", "limited"))
 

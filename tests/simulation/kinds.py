@@ -4,7 +4,7 @@ import asyncio
 
 from tests.simulation.bodies import pattern
 
-__all__ = ["FAILS", "KINDS", "Record", "kind", "note", "pieces", "rest", "total"]
+__all__ = ["FAILS", "KINDS", "WHOLE", "Record", "kind", "note", "pieces", "rest", "total"]
 
 KINDS = {}
 FAILS = {}  # kind: statuses of its response; 0 is one that is cut
@@ -47,14 +47,14 @@ def total(request) -> int:
         return 0
     if name == "echo":
         return request["upload"]
-    if name in _WHOLE:
+    if name in WHOLE:
         return size
     if name == "large":
         return size * 3
     return size * n
 
 
-_WHOLE = frozenset((
+WHOLE = frozenset((
     "text", "file", "file_stream", "sink", "count", "partial", "ignore", "slow_reader", "exactly", "limited", "reads_late", "hints", "close", "half_close",
     "respond_file", "on_complete_raises", "shielded", "swallow", "swallow_read", "own_timeout",
 ))  # fmt: skip

@@ -23,6 +23,7 @@ class Network:
         self.random = random
         self.trace = trace
         self.loop = None
+        self.after_read = None  # called with a link and its protocol
         self.events = []
         self.stirred = {}  # what may be readable or writable, in order
         self.links = []
@@ -115,7 +116,7 @@ class Link:
         self.incoming = bytearray()  # arrived, and not read by the server
         self.ended = False  # the client's FIN has arrived
         self.reset = False  # its RST has arrived
-        self.told_reset = False
+        self.told_reset = False  # by the error of a call; later ones see a broken pipe
         self.outgoing = bytearray()  # written by the server, not taken by the client
         self.room = room  # bytes that fit in there
         self.taken = 0  # bytes that the client has taken, in all
@@ -128,6 +129,7 @@ class Link:
         self.writer = None
         self.transport = None
         self.opened_at = 0.0
+        self.largest_read = 0  # bytes that the server read at once
         self.reset_at = 0.0
         self.worked_until = 0.0  # when the last exchange was over
         self.moved_at = 0.0  # when the client took something
@@ -161,6 +163,7 @@ class Link:
         if not self.reset:
             self.reset = True
             self.reset_at = self.network.loop.now
+            self.told_reset = self.ended  # Linux: behind a FIN it is a broken pipe from the first call on
             self.incoming.clear()
             self.outgoing.clear()
             self.network.say(self.number, "reset arrives")

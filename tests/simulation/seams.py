@@ -11,7 +11,7 @@ from sanicish.server.serve import Server
 from tests.simulation.loop import Uvloop
 from tests.simulation.network import Select, System
 
-__all__ = ["link_of", "phase_of", "places", "seams", "serve", "stuck"]
+__all__ = ["link_of", "phase_of", "places", "seams", "serve", "stuck", "unread_of"]
 
 
 class InOrder(dict):
@@ -126,6 +126,11 @@ def phase_of(link) -> str:
         return "LOST"
     wire = getattr(link.transport.get_protocol(), "wire", None)
     return "ACCEPT" if wire is None else wire.phase.name
+
+
+def unread_of(protocol) -> int:
+    """Bytes of bodies that arrived on a connection and were not read."""
+    return sum(handler.exchange.body.unread for handler in protocol.handlers if handler.exchange is not None)
 
 
 def stuck(server) -> list[str]:

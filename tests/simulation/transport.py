@@ -26,10 +26,12 @@ class Transport:
         self._reading = False
         self._full = False  # the protocol was told to write no more
         self._closing = False
+        self.most_buffered = 0
         self.closed_at = None  # since when it waits for the client to take the rest
         self.closing_took = 0.0  # seconds, without those in which the client took something
         self._losing = False  # connection_lost is on its way
         self._lost = False
+        self._drained = False  # lost behind the last byte that waited
         self._eof = False  # half-closed by us, or about to be
         self._peer_ended = False
         loop.call_soon(self._begin)
@@ -73,6 +75,9 @@ class Transport:
         if data:
             link.network.say(link.number, "data_received", len(data))
             self._call(self._protocol.data_received, data)
+            link.largest_read = max(link.largest_read, len(data))
+            if link.network.after_read is not None:
+                link.network.after_read(link, self._protocol)
             if self._reading and (link.incoming or link.ended):
                 link.stir()
             return len(data) == size
@@ -111,6 +116,7 @@ class Transport:
             return False
         if not self._buffer:
             if self._closing:
+                self._drained = True
                 self._lose(None)
             elif self._eof:
                 self._shutdown()
@@ -177,6 +183,7 @@ class Transport:
                 return
             data = data[count:]
         self._buffer += data
+        self.most_buffered = max(self.most_buffered, len(self._buffer))
         self._link.stir()
         self._see_if_full()
 
@@ -208,6 +215,8 @@ class Transport:
 
     def abort(self):
         self._link.network.say(self._link.number, "abort")
+        if self._lost and self._drained and self._loop.flavour == "asyncio":
+            raise AttributeError("'NoneType' object has no attribute 'call_soon'")  # as asyncio's does
         self._force(None)
 
     def pause_reading(self):

@@ -15,7 +15,7 @@ from tests.simulation.invariants import check_end
 from tests.simulation.kinds import Record
 from tests.simulation.loop import LOOPS
 from tests.simulation.network import ListeningSocket, Network
-from tests.simulation.seams import link_of, phase_of, seams, serve, stuck
+from tests.simulation.seams import link_of, phase_of, seams, serve, stuck, unread_of
 
 __all__ = ["World", "run"]
 
@@ -54,6 +54,7 @@ class World:
         random = Random(plan["order"])
         self.network = Network(random, trace)
         self.loop = LOOPS[plan["loop"]](random, self.network, plan["tick"], plan["late"])
+        self.network.after_read = self._see_unread
         self.disk = Disk(plan["cold"], plan["threads"])
         self.listening = ListeningSocket(self.network)
         self.failures = []
@@ -109,6 +110,14 @@ class World:
         link = self._link_of(request)
         if link is not None and link.lost_at is not None and not request.is_disconnected:
             self.fail("disconnect", f"exchange {record.number}: its connection is lost, and is_disconnected says no")
+
+    def _see_unread(self, link, protocol):
+        """What waits to be read is at most the mark and what one read brings."""
+        unread = unread_of(protocol)
+        if unread > self.settings["REQUEST_BUFFER_SIZE"] + link.largest_read:
+            self.fail(
+                "unread", f"{unread} bytes on connection {link.number}, whose largest read was {link.largest_read}"
+            )
 
     def _link_of(self, request):
         return link_of(request.transport)
