@@ -40,7 +40,7 @@ class Body:
         self.wide = pattern if self.size <= self.period else pattern * (2 + BUFFER // self.period)
 
     def check(self, data: Any, at: int) -> None:
-        """Compare what came at this place of the body; in place, for ``startswith`` takes any buffer."""
+        """Compare what arrived at this place of the body; in place, for ``startswith`` takes any buffer."""
         if at + len(data) > self.size:
             raise Wrong(f"more than the {self.size} bytes of the body")
         if not self.wide.startswith(data, at % self.period):
@@ -55,12 +55,12 @@ class Answer:
 
     def __init__(self, *bodies: Body, status: int = 200) -> None:
         self.ended = False
-        self.at = 0  # bytes of body that came
+        self.at = 0  # bytes of body that arrived
         self._bodies = bodies
         self._body = bodies[0]
         self._status = b"HTTP/1.1 %d " % status
         self._line: Callable[[Answer, bytes], None] = Answer._head  # reads the next line
-        self._left = 0  # bytes still to come of the body, or of this chunk
+        self._left = 0  # bytes still to arrive of the body, or of this chunk
         self._chunked = self._until_close = False
         self._rest = b""  # a line that has no end yet
         self._chunk = b""  # what the next chunk looks like if it is like the last one
@@ -192,7 +192,7 @@ class Asker(_Checked, asyncio.Protocol):
         self._bodies = bodies
         self._depth = depth
         self._open = 0  # requests without an answer
-        self._answer: Answer | None = None  # one of which a part has come
+        self._answer: Answer | None = None  # one of which a part has arrived
         self._seen = b""  # that part
         self._known = b""  # the last answer that was checked in full
         self._stopped = False
@@ -203,7 +203,7 @@ class Asker(_Checked, asyncio.Protocol):
         self.transport.write(self._batch)
 
     def stop(self) -> None:
-        """Send no more requests; ``over`` is done when the answers to those that were sent have come."""
+        """Send no more requests; ``over`` is done when the answers to those that were sent have arrived."""
         self._stopped = True
 
     def data_received(self, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""An upload that goes on where it was cut: HEAD tells how much has come, PUT with Content-Range brings the rest.
+"""An upload that goes on where it was cut: HEAD tells how much has arrived, PUT with Content-Range brings the rest.
 
 python examples/resumable_upload.py
 curl -T big.iso http://127.0.0.1:8000/big.iso              Ctrl-C in the middle
@@ -43,7 +43,7 @@ async def upload(request, name):
     if name in app.ctx.coming or first not in (0, size):
         raise SanicException("it does not go on there, or comes already", 409, headers={"Upload-Offset": str(size)})
     app.ctx.coming.add(name)
-    try:  # when the client leaves, what came has been written
+    try:  # when the client leaves, what arrived has been written
         async with aiofiles.open(part, "ab" if first else "wb") as out:
             async for data in request.stream:
                 await out.write(data)

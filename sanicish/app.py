@@ -16,7 +16,7 @@ from sanicish.blueprints import Blueprint, BlueprintGroup, Mounted
 from sanicish.compression.exchange import Compression
 from sanicish.config import Config
 from sanicish.context import current_id, finding_request
-from sanicish.debug.teaching import Teacher
+from sanicish.debug.advisor import Advisor
 from sanicish.exceptions import SanicException
 from sanicish.exchange import Answer, Exchange
 from sanicish.handlers import ErrorHandler
@@ -76,7 +76,7 @@ class Sanic(Registry):
         self.dumps = dumps
         self.loads = loads
         self.debug = False
-        self._teacher: Teacher | None = None
+        self._advisor: Advisor | None = None
         self.compression: Compression | None = None
         self._answer: Answer = answer
         self.router = Router(self.name)
@@ -338,8 +338,8 @@ class Sanic(Registry):
         await self.lifecycle.run(self, event)
         if event == "before_server_start":
             prepare(self)
-        if self._teacher is not None:
-            self._teacher.hear(event)
+        if self._advisor is not None:
+            self._advisor.on_event(event)
         if self.signals and event in SERVER_SIGNALS:
             await self.signals.dispatch(SERVER_SIGNALS[event], {"app": self})
 
@@ -411,8 +411,8 @@ class Sanic(Registry):
     def _debug(self, debug: bool) -> None:
         """Choose, once for every start, how to answer: with advice or without, compressed or not."""
         self.debug = debug
-        self._teacher = Teacher(self.config, answer) if debug else None
-        chosen = answer if self._teacher is None else self._teacher.answer
+        self._advisor = Advisor(self.config, answer) if debug else None
+        chosen = answer if self._advisor is None else self._advisor.answer
         self._answer = chosen if self.compression is None else self.compression.around(chosen)
 
     @property

@@ -30,7 +30,7 @@ class _Listener:
         self.queue: deque[bytes] = deque()
         self.direct = False  # whether it has been sent everything, and its task sleeps
         self.dropped = 0  # events it will never see
-        self.ended = False  # nothing will come after what is in the queue
+        self.ended = False  # nothing will arrive after what is in the queue
         self._task = asyncio.current_task()
         self._waiter: asyncio.Future[None] | None = None
 
@@ -47,7 +47,7 @@ class _Listener:
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
-    def cut(self) -> None:
+    def drop(self) -> None:
         if self._task is not None:
             self._task.cancel("the client is too slow for the channel")
 
@@ -133,7 +133,7 @@ class Channel:
             self._listeners.discard(listener)
             self.dropped += len(listener.queue)
             listener.queue.clear()
-            listener.cut()
+            listener.drop()
 
     def _is_full(self) -> bool:
         return any(len(listener.queue) > self.limit for listener in self._listeners)
@@ -177,7 +177,7 @@ class Channel:
         return self._closed and not self.missed(last_event_id)
 
     async def stream_to(self, response: StreamingHTTPResponse, last_event_id: str | None) -> None:
-        """Send one client what it missed and what will come; what ``sse(channel)`` does."""
+        """Send one client what it missed and what will arrive; what ``sse(channel)`` does."""
         listener = _Listener(response)
         listener.queue.extend(self.missed(last_event_id))
         listener.ended = self._closed

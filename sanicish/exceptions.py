@@ -316,7 +316,7 @@ class ClientDisconnected(StreamError):
 
 
 class RequestAborted(ClientDisconnected):
-    """The client went away in the middle of its body; what had come was delivered first."""
+    """The client went away in the middle of its body; what had arrived was delivered first."""
 
 
 RequestCancelled = CancelledError

@@ -29,8 +29,8 @@ _KNOWN = {*SERVER_SIGNALS.values(), *_ENDS, _REQUEST, _RESPONSE, _EXCEPTION, _RE
 _NAME = re.compile(r"[a-z_]\w*\.[a-z_]\w*\.[a-z_]\w*")
 
 
-class Audible(Protocol):
-    """Where an application lets others hear what it does."""
+class WatchedApplication(Protocol):
+    """What is asked of an application whose events are signals."""
 
     watchers: list[Callable[[Exchange], None]]
     early_middleware: list[Callable[..., Any]]
@@ -40,7 +40,7 @@ class Audible(Protocol):
 class Signals:
     """The handlers and waiters of one application; they listen to it from the first one on."""
 
-    def __init__(self, app: Audible) -> None:
+    def __init__(self, app: WatchedApplication) -> None:
         self._app = app
         self._handlers: dict[str, list[Callable[..., Any]]] = {}
         self._waiters: dict[str, list[asyncio.Future[dict[str, Any]]]] = {}

@@ -8,14 +8,18 @@ from collections.abc import Awaitable, Callable
 from enum import Enum
 from typing import Any, Protocol
 
-from sanicish.exceptions import SanicException
+from sanicish.exceptions import BadRequest, SanicException
 from sanicish.exchange import ConnInfo, Exchange
 from sanicish.streams.flow import FlowControl, Turn
 
-__all__ = ["DateLine", "Phase", "SendFile", "SocketOwner", "Wire"]
+__all__ = ["DateLine", "Phase", "SendFile", "SocketOwner", "TlsOnPlainPort", "Wire"]
 
 # Sends bytes of an open file past the transport: descriptor, offset, count, and who is called with how many were sent.
 SendFile = Callable[[int, int, int, Callable[[int], None]], Awaitable[None]]
+
+
+class TlsOnPlainPort(BadRequest):
+    """The client speaks TLS to a connection that does not."""
 
 
 class Phase(Enum):

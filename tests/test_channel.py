@@ -224,7 +224,7 @@ async def test_an_open_channel_never_answers_204(app, serve):
 
 
 async def test_while_the_server_stops_a_closed_channel_is_an_empty_stream(app, serve):
-    """On 204 a browser would never come back, not even to the server that takes over."""
+    """On 204 a browser would never arrive back, not even to the server that takes over."""
     channel = closed(1)
     app.add_route(lambda request: sse(channel), "/")
     address = await serve(app)

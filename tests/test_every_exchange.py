@@ -229,6 +229,25 @@ async def test_what_was_sent_is_counted_without_its_framing(wires):
     assert wires.exchange.status == 200
 
 
+async def test_a_client_that_offers_no_protocol_gets_no_tunnel_but_a_response(wires):
+    async def handler(exchange):
+        with pytest.raises(ResponseError):
+            exchange.tunnel(101, Headers({"Upgrade": "echo"}))
+        exchange.send_whole(200, None, TEXT, b"plain")
+
+    got = await wires.ask(handler)
+    assert (got.status, got.body, got.whole) == (200, b"plain", True)
+
+
+async def test_there_is_no_tunnel_behind_a_response(wires):
+    async def handler(exchange):
+        exchange.send_whole(200, None, TEXT, b"plain")
+        with pytest.raises(StreamClosed):
+            exchange.tunnel(101, Headers({"Upgrade": "echo"}))
+
+    assert (await wires.ask(handler)).body == b"plain"
+
+
 # Streams
 
 

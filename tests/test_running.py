@@ -327,7 +327,7 @@ async def test_certificate_that_is_not_there_is_an_error(app, tmp_path):
 
 
 class Running:
-    """An application that ``run`` serves in a thread; ``stop`` ends it and gives what came of it."""
+    """An application that ``run`` serves in a thread; ``stop`` ends it and gives what arrived of it."""
 
     def __init__(self, app, **options):
         self.app = app

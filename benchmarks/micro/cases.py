@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import uvloop
-from sanicish.http.date import DateField
 
 from sanicish import Sanic, log
 from sanicish.config import Config
@@ -15,7 +14,7 @@ from sanicish.exchange import RequestHead
 from sanicish.http1.exchange import Http1Exchange
 from sanicish.http1.framing import Chunked
 from sanicish.http1.parser import RequestParser
-from sanicish.http1.serialize import serialize_head
+from sanicish.http1.serialize import DateField, serialize_head
 from sanicish.log.queue import flush as flush_log
 from sanicish.request import Request
 from sanicish.response import stream, text

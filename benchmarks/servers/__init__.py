@@ -6,7 +6,7 @@ Each folder holds the same small application, written the way its framework's do
     GET  /json/<id>?q=<text>     {"id": <id as a number>, "q": <text>}
     GET  /stream/<count>/<size>  count pieces, each waited for, of size - 1 times "x" and a line end
     GET  /sync/<count>/<size>    the same by a plain generator
-    POST /upload                 reads piece by piece; answers how many bytes came
+    POST /upload                 reads piece by piece; answers how many bytes arrived
     POST /echo                   sends each piece back as it comes
     POST /stall                  reads one piece, then nothing for a minute
     GET  /file/small             $BENCH_FILES/small.bin, as the framework sends files; so with large

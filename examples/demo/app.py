@@ -178,7 +178,7 @@ def make_app(dsn: str, large_file: Path) -> Sanic:
 
 
 def seen(request: Request, began: float) -> dict[str, float]:
-    """How much of an upload has come, and how fast, in MiB a second."""
+    """How much of an upload has arrived, and how fast, in MiB a second."""
     size = request.stream.received
     return {"bytes": size, "rate": round(size / 2**20 / max(time.monotonic() - began, 1e-6), 1)}
 

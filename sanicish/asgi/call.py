@@ -99,7 +99,7 @@ class AsgiCall:
         body = exchange.body
         if not body.complete:  # whoever reads on behind the handler's back must not wait for ever
             body.discard()
-            body.fail(RequestAborted("the request was answered before its body had come"))
+            body.fail(RequestAborted("the request was answered before its body had arrived"))
         self._news.set()
 
     async def _handler_ended(self, task: asyncio.Task[None]) -> None:

@@ -21,7 +21,7 @@ class Coder(Protocol):
     def finish(self) -> bytes: ...
 
 
-MakeCoder = Callable[[int | None], Coder]  # of the number of bytes that will come, if it is known
+MakeCoder = Callable[[int | None], Coder]  # of the number of bytes that will arrive, if it is known
 
 _ROOMS = {"zstd": "sanicish.compression.zstd", "br": "sanicish.compression.br"}
 _LEVELS = {"zstd": 3, "br": 4, "gzip": 4}  # about a millisecond for 64 KiB that are hard to compress, or less

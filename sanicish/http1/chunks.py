@@ -44,7 +44,7 @@ class ChunkedBody:
         self._most = most_trailers
         self._left = 0  # bytes of the open chunk that have not come
         self._padded = False  # an empty line has to come, behind the data of a chunk
-        self._line = b""  # the line that is being read, as far as it came
+        self._line = b""  # the line that is being read, as far as it arrived
         self._in_trailers = False
         self._content = 0  # bytes so far, and the bytes around them
         self._framing = 0

@@ -15,7 +15,7 @@ and errors need no queue: a broken second request cannot be seen before the firs
 | broken bytes in an open body          | -> CLOSED    | its reader gets the error; close after the response       |
 | peer ends between messages            | -> CLOSED    | close                                                   |
 | peer ends behind whole requests       | HEAD         | answer all of them, then close                          |
-| peer ends within a body               | -> CLOSED    | its reader gets ``RequestAborted``, after all that came |
+| peer ends within a body               | -> CLOSED    | its reader gets ``RequestAborted``, after all that arrived |
 | connection lost                       | -> CLOSED    | readers and writers wake                                |
 | drain                                 |              | the next response says ``Connection: close``              |
 | shutdown                              |              | the open response says ``Connection: close``; idle closes |
@@ -112,7 +112,7 @@ class Http1Connection:
         self._tunnelled = False  # what arrives is not HTTP any more
         self._one_more = False  # the open response has promised that one more request is answered
         self._turn = owner.turn
-        self.to_drain = 0  # bytes nobody wants that may still come
+        self.to_drain = 0  # bytes nobody wants that may still arrive
         self.stopping = False  # the server is
         self.peer_ended = False  # the peer will send no more; it may still listen
         self.exchange: Http1Exchange | None = None
@@ -137,7 +137,7 @@ class Http1Connection:
 
     @property
     def head_size(self) -> int:
-        """Bytes of a head that has begun to come."""
+        """Bytes of a head that has begun to arrive."""
         return self._parser.head_size
 
     def unsent_of(self, exchange: Exchange) -> int:
@@ -268,7 +268,7 @@ class Http1Connection:
         return not self._too_much_left()
 
     def _too_much_left(self) -> bool:
-        """Whether the rest of the body is more than it is worth to swallow, or may never come."""
+        """Whether the rest of the body is more than it is worth to swallow, or may never arrive."""
         body = self._body
         if body.failed:
             return True
@@ -288,7 +288,7 @@ class Http1Connection:
         self.serial += 1
         if self._reading is BODY:  # whoever reads on behind the handler's back must not wait for ever
             body.discard()
-            body.fail(RequestAborted("the request was answered before its body had come"))
+            body.fail(RequestAborted("the request was answered before its body had arrived"))
         if self.flow.lost:
             return
         if not keep:
@@ -350,7 +350,7 @@ class Http1Connection:
         return True
 
     def _end_of_input(self) -> None:
-        """No more bytes will come than those that wait."""
+        """No more bytes will arrive than those that wait."""
         if self._unread:
             return
         if self._tunnelled:

@@ -34,6 +34,7 @@ from sanicish.grammar import TOKEN
 from sanicish.http1.chunks import ChunkedBody
 from sanicish.http1.fields import Field
 from sanicish.http1.plain import BAD_ESCAPE, END, HOST, METHODS, PlainHeads
+from sanicish.wire import TlsOnPlainPort
 
 __all__ = ["RequestParser", "Sink"]
 
@@ -87,10 +88,10 @@ class RequestParser:
         self._plain = PlainHeads(limits)
         self._parser: HttpRequestParser | None = None  # for heads that are not plain
         self._head: RequestHead | None = None  # just read, not yet delivered
-        self._left = 0  # bytes still to come of a body of known length
+        self._left = 0  # bytes still to arrive of a body of known length
         self._chunks: ChunkedBody | None = None  # the body of unknown length that is being read
         self._tail = b""  # the last bytes fed: a blank line may have begun in them
-        self._raw = b""  # the head that is being read, as far as it came
+        self._raw = b""  # the head that is being read, as far as it arrived
         self._head_size = 0
         self._target = b""
         self._fields: list[Field] = []
@@ -116,12 +117,12 @@ class RequestParser:
 
     @property
     def head_size(self) -> int:
-        """Bytes of the head that is being read, as far as it came."""
+        """Bytes of the head that is being read, as far as it arrived."""
         return self._head_size
 
     @property
     def left(self) -> int:
-        """Bytes still to come of a body of known length, 0 otherwise."""
+        """Bytes still to arrive of a body of known length, 0 otherwise."""
         return self._left
 
     def feed(self, data: bytes, pos: int = 0) -> int:
@@ -149,7 +150,7 @@ class RequestParser:
         return self._read(data, pos)
 
     def _read(self, data: bytes, pos: int) -> int:
-        """Give httptools what belongs to the head, as far as it has come."""
+        """Give httptools what belongs to the head, as far as it has arrived."""
         end = self._next_stop(data, pos)
         self._head_size += end - pos
         piece = data if pos == 0 and end == len(data) else data[pos:end]
@@ -383,7 +384,7 @@ class RequestParser:
         if _TOKEN.fullmatch(self._raw[begun : len(self._accepted()) + 1]):
             return MethodNotImplemented("the method of the request is not known here")
         if start[:1] == b"\x16":
-            return BadRequest("these bytes are TLS, but this port speaks plain HTTP")
+            return TlsOnPlainPort("these bytes are TLS, but this port speaks plain HTTP")
         return BadRequest("the request does not begin with a method")
 
     def _accepted(self) -> bytes:

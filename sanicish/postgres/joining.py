@@ -15,7 +15,7 @@ _HELD = 0.002  # seconds that fewer wait for more
 
 
 class Joined:
-    """Gathers bytes, and writes them when there are enough or when none have come for a moment."""
+    """Gathers bytes, and writes them when there are enough or when none have arrived for a moment."""
 
     __slots__ = ("_error", "_pieces", "_size", "_timer", "_write", "_writing")
 

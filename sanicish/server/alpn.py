@@ -38,7 +38,7 @@ class _Gate:
 
 
 class _Handshake:
-    """Is called whenever bytes have come, until the handshake is done."""
+    """Is called whenever bytes have arrived, until the handshake is done."""
 
     def __init__(self, go_on: Callable[[], None], incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> None:
         self._go_on = go_on

@@ -37,9 +37,9 @@ class Interrupts:
         self._asked = False
         self._before: dict[signal.Signals, Any] = {}
         self._ask: Callable[[signal.Signals], None] | None = None
-        self._early: list[signal.Signals] = []  # what came before somebody obeyed
+        self._early: list[signal.Signals] = []  # what arrived before somebody obeyed
 
-    def obey(self, ask: Callable[[signal.Signals], None]) -> None:
+    def attach(self, ask: Callable[[signal.Signals], None]) -> None:
         """Call this in the loop for each signal."""
         self._ask = ask
         early, self._early = self._early, []

@@ -128,7 +128,7 @@ class Link:
         sys.stderr.flush()
         os.execve(command[0], list(command), {**os.environ, VARIABLE: json.dumps(told)})
 
-    def obey(self, server: Linked, config: Mapping[str, Any]) -> None:
+    def attach(self, server: Linked, config: Mapping[str, Any]) -> None:
         """Let a server stop as the supervisor says, or when it is gone; ask to be replaced when the process holds more
         than ``MAX_MEMORY``."""
         signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -69,9 +69,9 @@ async def _serve(
 
     if link is not None:
         server.handler = link.with_max_requests(server.handler, app.config)
-        link.obey(server, app.config)
+        link.attach(server, app.config)
     if interrupts is not None:
-        interrupts.obey(interrupt)
+        interrupts.attach(interrupt)
         if link is None and isinstance(listen["ssl"], Mapping):
             server.loop.add_signal_handler(signal.SIGHUP, server.renew_certificate)
 

@@ -19,7 +19,7 @@ from sanicish.server.sendfile import can_send_files, send_file
 from sanicish.server.timeouts import ConnectionWatch, Due, ExchangeWatch
 from sanicish.server.wires import new_wire
 from sanicish.streams.flow import HOLD_BODY, FlowControl, Turn
-from sanicish.wire import DateLine, Phase, SendFile, Wire
+from sanicish.wire import DateLine, Phase, SendFile, TlsOnPlainPort, Wire
 
 __all__ = ["HttpProtocol", "ServerState"]
 
@@ -212,7 +212,7 @@ class HttpProtocol(asyncio.Protocol):
     def refused(self, error: SanicException) -> None:
         """A request broke HTTP; its client gets the response, the log a line."""
         logger.debug("%s: refused with %s: %s", self.conn.client_ip or "unix", error.status_code, error.message)
-        if "TLS" in error.message:
+        if isinstance(error, TlsOnPlainPort):
             logger.warning("%s speaks TLS to a port that speaks plain HTTP", self.conn.client_ip or "a client")
         if self._server.access_log and not self._handlers:
             Access("-", "-", error.status_code, error.message, self.conn.peer).log()
@@ -332,7 +332,7 @@ class HttpProtocol(asyncio.Protocol):
             return
         logger.debug("%s: %s", self.conn.client_ip or "unix", due.value)
         if due is Due.BODY:
-            exchange.body.fail(RequestTimeout("the body of the request stopped coming"))
+            exchange.body.fail(RequestTimeout("the body of the request stopped arriving"))
             return
         handler.cancel("timeout")
         if due is Due.WRITE:

@@ -100,7 +100,7 @@ class Serving:
         if (workers > 1 or replacing) and not single_process:
             launch = Launch(app, {**again, **{name: listen[name] for name in listen if name in _OF_WORKERS}})
             with nullcontext() if reload is None else _reloading()(reload):
-                self._supervise(workers, launch, listen, motd, hurried=reload is not None)
+                self._supervise(workers, launch, listen, motd, reloading=reload is not None)
             return
 
         def ready(server: Server) -> None:
@@ -131,7 +131,7 @@ class Serving:
         listen["sock"] = link.listeners
         serve(self._app, listen, on_ready=lambda server: self._serves(server, link.stop_all), link=link)
 
-    def _supervise(self, count: int, launch: Launch, listen: Mapping[str, Any], motd: bool, *, hurried: bool) -> None:
+    def _supervise(self, count: int, launch: Launch, listen: Mapping[str, Any], motd: bool, *, reloading: bool) -> None:
         """Listen, and keep so many workers until told to stop.
 
         Raises ``OSError`` when the address cannot be had, ``SystemExit`` when no worker starts.
@@ -154,11 +154,11 @@ class Serving:
         grace = config["GRACEFUL_SHUTDOWN_TIMEOUT"]
         patience = inf if grace is None else grace + config["STREAM_CLEANUP_TIMEOUT"] + (config["DRAIN_DELAY"] or 0) + 5
         # Who edits may also debug, and stops a worker on purpose.
-        timeout = None if hurried or app.debug else config["WORKER_TIMEOUT"]
+        timeout = None if reloading or app.debug else config["WORKER_TIMEOUT"]
         limits = Limits(patience, config["START_TIMEOUT"], timeout or None, config["DRAIN_DELAY"] or 0.0)
         try:
             app.run_in_main_process("main_process_start")
-            code = supervise(found, count, launch, limits, serving, hurried=hurried)
+            code = supervise(found, count, launch, limits, serving, reloading=reloading)
         finally:
             self._supervising = False
             self._forget()

@@ -38,7 +38,7 @@ _OF_ADDRESSES = ("family", "flags", "reuse_address", "reuse_port")  # options of
 
 
 class Stage(StrEnum):
-    """How far the life of a server has come."""
+    """How far the life of a server has arrived."""
 
     STARTING = "starting"
     SERVING = "serving"

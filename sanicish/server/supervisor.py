@@ -76,15 +76,15 @@ class _Processes:
         launch: Launch,
         limits: Limits,
         selector: selectors.BaseSelector,
-        hurried: bool,
+        reloading: bool,
     ) -> None:
         self._listeners = [one.fileno() for one in listeners]
         self.launch = launch
         self._limits = limits
         self._selector = selector
-        self.farewell = link.LEAVE if hurried else link.MAKE_WAY
+        self.stop_word = link.LEAVE if reloading else link.MAKE_WAY
         # Bytecode is told from its source by size and second, and who edits may save twice in one.
-        self._more = {"PYTHONDONTWRITEBYTECODE": "1"} if hurried else {}
+        self._more = {"PYTHONDONTWRITEBYTECODE": "1"} if reloading else {}
         self._running: dict[Worker, _Process] = {}
 
     def start(self, worker: Worker) -> bool:
@@ -136,7 +136,7 @@ class _Processes:
             process.send_signal(signal.SIGTERM)
             return
         with suppress(OSError):  # it is gone, or so stuck that only killing will help
-            line.send(self.farewell)
+            line.send(self.stop_word)
 
     def kill(self, worker: Worker, late: str) -> None:
         """Kill a worker that did not do something in time."""
@@ -195,16 +195,16 @@ def supervise(
     limits: Limits,
     on_serving: Callable[[], None],
     *,
-    hurried: bool = False,
+    reloading: bool = False,
 ) -> int:
     """Keep ``size`` workers until SIGINT or SIGTERM; gives the exit code.
 
-    SIGHUP renews them one by one. Must run in the main thread. ``hurried``: the code changes all the time, and a worker
+    SIGHUP renews them one by one. Must run in the main thread. ``reloading``: the code changes all the time, and a worker
     that is replaced shall answer nobody who comes later.
     """
     with selectors.DefaultSelector() as selector, _signals() as woken:
         selector.register(woken, selectors.EVENT_READ, None)
-        processes = _Processes(listening.sockets, launch, limits, selector, hurried)
+        processes = _Processes(listening.sockets, launch, limits, selector, reloading)
         doors = _Doors(listening, limits.drain)
         silence = limits.timeout and limits.timeout + _OWN_END
         pool = WorkerPool(size, processes.start, processes.leave, processes.kill, limits.leave, limits.start, silence)
@@ -234,7 +234,7 @@ def _take_signals(pool: WorkerPool, processes: _Processes, doors: _Doors, number
         elif number in (signal.SIGINT, signal.SIGTERM):
             drain = number == signal.SIGTERM and not pool.stopping
             doors.stop(time.monotonic(), drain=drain)
-            processes.farewell = link.FORCE if pool.stopping else link.DRAIN if drain else link.LEAVE
+            processes.stop_word = link.FORCE if pool.stopping else link.DRAIN if drain else link.LEAVE
             pool.stop(time.monotonic())
 
 
@@ -253,7 +253,7 @@ def _listen_to(pool: WorkerPool, processes: _Processes, doors: _Doors, worker: W
         pool.spent(worker, now)
     if link.STOP in words and not pool.stopping:
         doors.stop(now, drain=False)
-        processes.farewell = link.LEAVE
+        processes.stop_word = link.LEAVE
         pool.stop(now)
     if not words:
         processes.forget(worker, expected=worker.killed or worker.kill_at is not None or pool.stopping)

@@ -20,7 +20,7 @@ _WINDOW = 5.0  # seconds over which the rate of a body is measured
 class Due(Enum):
     """What ran out."""
 
-    HEAD = "the head did not come to its end"
+    HEAD = "the head did not arrive"
     BODY = "the body did not move, or crept"
     RESPONSE = "the response did not begin"
     STREAM = "the stream wrote nothing"
@@ -172,7 +172,7 @@ class ExchangeWatch:
         body = exchange.body
         received = body.received
         if not exchange.started and exchange.outcome is None:
-            # Who waits for the client, or works off what came, is not late with the response.
+            # Who waits for the client, or works off what arrived, is not late with the response.
             if body.waiting or (received, body.unread) != self._body:
                 self._body = (received, body.unread)
                 self._response_since = now

@@ -4,7 +4,7 @@ The parser feeds it, one reader reads it. Above the high mark the connection sto
 the low mark it goes on; the marks count bytes, so memory is bounded whatever the client sends.
 
 Law: ``None`` means that the message ended, and that nothing of it was kept back. A body that was cut raises instead,
-after all that came was delivered; one that is too large raises at once.
+after all that arrived was delivered; one that is too large raises at once.
 """
 
 import asyncio
@@ -90,7 +90,7 @@ class RequestStream:
         self._on_wanted = on_wanted
         self.wanted = False  # somebody has begun to read
         self.whole = False  # and wants all of it, as one
-        self.received = 0  # bytes of body that have come
+        self.received = 0  # bytes of body that have arrived
         self.fields: Sequence[tuple[bytes, bytes]] = ()  # of the head that announced the body
         self.total = total  # bytes that the head announced; None when it did not
         self.request_max_size = max_size
@@ -144,13 +144,13 @@ class RequestStream:
         self.deliver()
 
     def fail(self, error: Exception) -> None:
-        """The message will never be complete; the reader is told after what has come."""
+        """The message will never be complete; the reader is told after what has arrived."""
         if not self._ended and self._error is None:
             self._error = error
             self._wake()
 
     def discard(self) -> None:
-        """Nobody will read this any more: forget what has come and what will come."""
+        """Nobody will read this any more: forget what has arrived and what will arrive."""
         self._discarding = True
         self._pieces.clear()
         self._gathered = None
@@ -174,7 +174,7 @@ class RequestStream:
             self._brakes.release(self._hold)
 
     def limit(self, max_size: int | None) -> None:
-        """Take at most so many bytes; raises ``PayloadTooLarge`` if more are announced or have come."""
+        """Take at most so many bytes; raises ``PayloadTooLarge`` if more are announced or have arrived."""
         if max_size is not None and max(self.total or 0, self.received) > max_size:
             raise self._refuse(max_size)
         if not self._ended:
@@ -208,7 +208,7 @@ class RequestStream:
 
     @property
     def complete(self) -> bool:
-        """Whether the whole body has come, read or not."""
+        """Whether the whole body has arrived, read or not."""
         return self._ended
 
     @property
@@ -218,7 +218,7 @@ class RequestStream:
 
     @property
     def unread(self) -> int:
-        """Bytes that have come and were not read yet."""
+        """Bytes that have arrived and were not read yet."""
         return self._size
 
     @property
@@ -268,7 +268,7 @@ class RequestStream:
                 self.wanted = True
                 if self._on_wanted is not None:
                     self._on_wanted()
-                    continue  # it may have come at once
+                    continue  # it may have arrived at once
             self._busy = True
             self._waiter = asyncio.get_running_loop().create_future()
             try:
@@ -344,7 +344,7 @@ class RequestStream:
     async def read_all(self, limit: int | None = None) -> bytes:
         """What is left of the body, as one; raises ``PayloadTooLarge`` if the body is larger than ``limit`` bytes.
 
-        When it is cut or cancelled, what came can still be read.
+        When it is cut or cancelled, what arrived can still be read.
         """
         if limit is not None and (self.request_max_size is None or self.request_max_size > limit):
             self.limit(limit)

@@ -1,7 +1,7 @@
 """Sync iterators, pulled in threads, so that what blocks there does not block the loop.
 
 A thread pulls until a batch is full or its time is over, and is then free for other streams; what it has pulled
-meanwhile is handed over at once when it came alone, and once a millisecond when it comes fast: handing over each
+meanwhile is handed over at once when it arrived alone, and once a millisecond when it comes fast: handing over each
 item by itself costs more than making it.
 """
 
@@ -59,7 +59,7 @@ class Pull:
         self._waiter: asyncio.Future[None] | None = None
         self._busy = False  # a thread pulls, or is about to
         self._stopped = False  # nothing more is wanted
-        self._ended = False  # nothing more will come; the iterator is closed
+        self._ended = False  # nothing more will arrive; the iterator is closed
         self._left = False  # nobody waits for its end any more
         self._thread: int | None = None  # the one that pulls, by its identifier
         self._error: BaseException | None = None

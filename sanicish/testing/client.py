@@ -41,7 +41,7 @@ async def _fetch(address: Any, sent: Sent, url: str) -> TestResponse:
             if ends_at_head(sent.head.partition(b" ")[0].decode(), response.status):
                 response.complete = True
     except ConnectionError:
-        pass  # a reset: what came until then is what there is
+        pass  # a reset: what arrived until then is what there is
     finally:
         writer.close()
     if response.status < 200:

@@ -26,7 +26,7 @@ class TestResponse:
         self.url = url
         self.status = 0
         self.headers = Headers()
-        self.trailers = Headers()  # what came behind the body
+        self.trailers = Headers()  # what arrived behind the body
         self.chunks: list[bytes] = []
         self.complete = False  # the message ended as HTTP says it must
         self.history: list[TestResponse] = []  # the redirects that led here
@@ -107,7 +107,7 @@ class TestResponse:
         self.close()
 
     def close(self) -> None:
-        """Count what came of an open chunk as one."""
+        """Count what arrived of an open chunk as one."""
         pieces, self._open = self._open, None
         if pieces:
             self.chunks.append(b"".join(pieces))

@@ -47,14 +47,14 @@ class TestConnection(asyncio.Protocol):
 
     @property
     def status_code(self) -> int | None:
-        """The status, ``None`` before the head has come."""
+        """The status, ``None`` before the head has arrived."""
         return self._response.status or None
 
     status = status_code
 
     @property
     def headers(self) -> Headers:
-        """The fields of the head, empty before it has come."""
+        """The fields of the head, empty before it has arrived."""
         return self._response.headers
 
     @property
@@ -94,7 +94,7 @@ class TestConnection(asyncio.Protocol):
     async def receive(self) -> bytes:
         """The next chunk as it was sent; empty at the end.
 
-        Raises ``ConnectionError`` if the response was cut, after all that came before was received.
+        Raises ``ConnectionError`` if the response was cut, after all that arrived before was received.
         """
         chunks = self._response.chunks
         await self._until(lambda: self._taken < len(chunks) or self._response.complete)

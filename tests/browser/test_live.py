@@ -152,7 +152,7 @@ def test_a_click_on_a_head_sorts_and_another_turns_it_round(page, opened):
 def test_a_pause_holds_the_page_still(page, opened):
     page.click("#pause")
     expect(page.locator("#state")).to_have_text("paused")
-    with page.expect_event("console") as told:  # the next look has come, and nothing was drawn
+    with page.expect_event("console") as told:  # the next look has arrived, and nothing was drawn
         page.evaluate("source.addEventListener('message', () => console.log('looked'), {once: true})")
         opened("/plums")
     assert told.value.text == "looked" and row(page, "/plums").count() == 0

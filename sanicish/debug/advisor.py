@@ -12,10 +12,10 @@ from sanicish.debug.watched import WatchedExchange
 from sanicish.exchange import Answer, Exchange
 from sanicish.log.places import Place
 
-__all__ = ["Teacher"]
+__all__ = ["Advisor"]
 
 
-class Teacher:
+class Advisor:
     """Answers as the application does, and tells what it sees."""
 
     def __init__(self, config: Mapping[str, Any], answer: Answer) -> None:
@@ -25,7 +25,7 @@ class Teacher:
         self._pools: set[Place] = set()  # where a request has made one
         self._watches: list[Watchdog | GeneratorWatch | ConnectionWatch] = []
 
-    def hear(self, event: str) -> None:
+    def on_event(self, event: str) -> None:
         """An event of the server's life."""
         if event == "after_server_start":
             loop = asyncio.get_running_loop()
