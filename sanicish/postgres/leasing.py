@@ -15,7 +15,7 @@ from sanicish.exceptions import ServiceUnavailable
 from sanicish.log import error_logger
 from sanicish.postgres.sqlstates import refusal
 
-__all__ = ["WAIT", "Connection", "Source", "leased"]
+__all__ = ["WAIT", "Connection", "Source", "is_closed", "leased"]
 
 Connection: TypeAlias = "asyncpg.Connection[Any] | PoolConnectionProxy[Any]"
 Source: TypeAlias = "asyncpg.Pool[Any] | Connection"
@@ -72,7 +72,7 @@ async def _release(pool: "asyncpg.Pool[Any]", connection: "PoolConnectionProxy[A
 @asynccontextmanager
 async def _transaction(connection: Connection) -> AsyncGenerator[None, None]:
     """A transaction, or a savepoint in one, that is committed or rolled back."""
-    if _is_closed(connection):
+    if is_closed(connection):
         raise ConnectionResetError("the connection to the database is closed")
     transaction: Any = connection.transaction()
     try:
@@ -111,12 +111,13 @@ async def _roll_back(connection: Connection, transaction: Any, error: BaseExcept
         async with asyncio.timeout(SETTLE):
             await transaction.__aexit__(type(error), error, None)
     except _BROKEN:
-        if not _is_closed(connection):
+        if not is_closed(connection):
             connection.terminate()
 
 
-def _is_closed(connection: Connection) -> bool:
+def is_closed(connection: Connection) -> bool:
+    """Whether a connection is closed, or has been and has left its pool."""
     try:
         return connection.is_closed()
-    except asyncpg.InterfaceError:  # it was closed and has left its pool
+    except asyncpg.InterfaceError:
         return True

@@ -14,7 +14,7 @@ from asyncpg.protocol import NO_TIMEOUT
 
 from sanicish.exceptions import ClientDisconnected
 from sanicish.postgres.joining import Joined
-from sanicish.postgres.leasing import Connection
+from sanicish.postgres.leasing import Connection, is_closed
 
 __all__ = ["copy_from", "copy_to"]
 
@@ -149,7 +149,7 @@ async def copy_from(connection: Connection, table: str, data: AsyncIterable[byte
             try:
                 await _while_it_moves(copying, None, silence, _command_timeout(connection))
             except RuntimeError as error:  # asyncpg writes to a transport that uvloop has closed already
-                if _CLOSED not in str(error) and not connection.is_closed():  # released already, it cannot be asked
+                if _CLOSED not in str(error) and not is_closed(connection):
                     raise
                 raise ConnectionResetError("the connection to the database was lost") from error
         except BaseException as error:

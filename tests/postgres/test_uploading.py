@@ -8,6 +8,7 @@ import pytest
 
 from sanicish.exceptions import BadRequest, SanicException, ServiceUnavailable
 from sanicish.postgres import upload_copy
+from sanicish.postgres.leasing import is_closed
 from sanicish.response import json as json_response
 from tests.doubles.wire import PATIENCE, Wire, talk
 from tests.postgres.test_query import copied
@@ -395,6 +396,18 @@ async def test_a_database_that_goes_away_is_503(connect, shop, postgres, caplog)
         answer = await wire.rest()
     assert answer.startswith(b"HTTP/1.1 503 ")
     assert b"\r\nRetry-After: 5\r\n" in answer
+
+
+async def test_a_connection_that_was_lost_and_has_left_its_pool_is_closed(connect, shop, postgres):
+    pool, _ = shop
+    connection = await pool.acquire()
+    pid = connection.get_server_pid()
+    await (await connect(postgres.dsn)).execute("SELECT pg_terminate_backend($1)", pid)
+    async with asyncio.timeout(PATIENCE):
+        while not is_closed(connection):
+            await asyncio.sleep(0.001)
+    with pytest.raises(asyncpg.InterfaceError):  # what it would raise
+        connection.is_closed()
 
 
 async def test_an_error_of_the_source_is_not_one_of_the_database(connect, postgres):
