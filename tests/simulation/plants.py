@@ -4,6 +4,7 @@ from contextlib import contextmanager, suppress
 from importlib import import_module
 
 from sanicish.exchange import Outcome
+from sanicish.http1.connection import Http1Connection
 from sanicish.http1.exchange import Http1Exchange
 from sanicish.response.completion import Completion
 from sanicish.server.protocol import HttpProtocol
@@ -148,3 +149,15 @@ def chunk_terminator_after_an_error(before):
 def hold_that_stays(before):
     """A large body that nobody read holds the next request: a fault that the simulation found (2026-11-27)."""
     return lambda self: None
+
+
+@plant(Http1Connection, "_go_on")
+def answers_without_end(before):
+    """Requests that are pipelined are answered whether or not the client reads: found by the simulation too."""
+
+    def go_on(self):
+        paused, self.flow.paused = self.flow.paused, False
+        before(self)
+        self.flow.paused = paused
+
+    return go_on

@@ -172,10 +172,9 @@ def on_real_sockets(name, steps):
         for step in steps:
             what, _, data = step.partition(" ")
             if what == "take":
-                missing = TURNS
-                while missing:
-                    missing = TURNS if client.take() else missing - 1
-                    await asyncio.sleep(0)
+                async with asyncio.timeout(20):
+                    while client.take() or (not protocol.lost and protocol.transport.get_write_buffer_size()):
+                        await asyncio.sleep(0)
             elif hasattr(client, what):
                 getattr(client, what)(*([data.encode()] if data else []))
             else:
