@@ -207,7 +207,8 @@ class HttpProtocol(asyncio.Protocol):
 
     def _abort(self) -> None:
         self.flow.connection_lost()  # nothing more is written from now on
-        self._transport.abort()
+        if not self._lost:  # asyncio's transport cannot be aborted after its end
+            self._transport.abort()
 
     def refused(self, error: SanicException) -> None:
         """A request broke HTTP; its client gets the response, the log a line."""
