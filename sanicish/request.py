@@ -12,7 +12,7 @@ from sanicish.cookies import RequestCookies, parse_cookies
 from sanicish.exceptions import InvalidUsage, ServerError
 from sanicish.exchange import ConnInfo, Exchange
 from sanicish.headers import Headers
-from sanicish.http.forms import File, RequestParameters, check_parsed, parse_form, parse_query
+from sanicish.http.forms import File, RequestParameters, by_name, check_parsed, parse_form, parse_query
 from sanicish.http.forwarded import parse_forwarded
 from sanicish.response import DEFAULT_STREAM_TYPE, HTTPResponse, StreamingHTTPResponse
 from sanicish.response.streaming import as_stream
@@ -34,6 +34,7 @@ class Request:
     """
 
     __slots__ = (
+        "_args",
         "_body",
         "_cookies",
         "_ctx",
@@ -68,6 +69,7 @@ class Request:
         self._form: tuple[RequestParameters[str], RequestParameters[File]] | None = None
         self._forwarded: dict[str, Any] | None = None
         self._json: Any = _UNREAD
+        self._args: RequestParameters[str] | None = None
         self._queries: dict[Any, RequestParameters[str]] | None = None
         self._response: StreamingHTTPResponse | None = None
 
@@ -166,14 +168,10 @@ class Request:
     ) -> RequestParameters[str]:
         """The query by name, each with all its values."""
         key = (keep_blank_values, strict_parsing, encoding, errors)
-        if self._queries is None:
-            self._queries = {}
-        if key not in self._queries:
-            args: RequestParameters[str] = RequestParameters()
-            for name, value in parse_query(self.query_string, *key):
-                args.setdefault(name, []).append(value)
-            self._queries[key] = args
-        return self._queries[key]
+        if key == (False, False, "utf-8", "replace"):
+            return self.args
+        queries = self._queries = self._queries or {}
+        return queries.get(key) or queries.setdefault(key, by_name(parse_query(self.query_string, *key)))
 
     def get_query_args(
         self,
@@ -188,7 +186,9 @@ class Request:
     @property
     def args(self) -> RequestParameters[str]:
         """The query by name; ``get`` gives the first value."""
-        return self.get_args()
+        if self._args is None:
+            self._args = by_name(parse_query(self._exchange.head.query_string))
+        return self._args
 
     @property
     def query_args(self) -> list[tuple[str, str]]:

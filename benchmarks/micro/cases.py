@@ -4,10 +4,14 @@ import asyncio
 import os
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from itertools import cycle as cycle_of
+from itertools import islice
 from typing import Any, cast
 
+import httptools
 import uvloop
 
+from benchmarks.micro.heads import api_heads, browser_heads
 from sanicish import Sanic, log
 from sanicish.config import Config
 from sanicish.exchange import RequestHead
@@ -17,7 +21,7 @@ from sanicish.http1.parser import RequestParser
 from sanicish.http1.serialize import DateField, serialize_head
 from sanicish.log.queue import flush as flush_log
 from sanicish.request import Request
-from sanicish.response import stream, text
+from sanicish.response import json, stream, text
 from sanicish.router import Route, Router
 from sanicish.server.protocol import HttpProtocol
 from sanicish.server.serve import Server
@@ -77,12 +81,35 @@ class Transport:
 
 
 @contextmanager
-def parse(head: bytes) -> Iterator[Repeat]:
+def parse(*heads: bytes) -> Iterator[Repeat]:
     parser = RequestParser(Nobody(), Config(load_env=False).limits())
 
     def repeat(times: int) -> None:
-        for _ in range(times):
+        for head in islice(cycle_of(heads), times):
             parser.feed(head)
+
+    yield repeat
+
+
+class Callbacks:
+    """The least that a Python program hears from httptools."""
+
+    def on_url(self, url: bytes) -> None: ...
+
+    def on_header(self, name: bytes, value: bytes) -> None: ...
+
+    def on_headers_complete(self) -> None: ...
+
+    def on_message_complete(self) -> None: ...
+
+
+@contextmanager
+def parse_by_httptools(*heads: bytes) -> Iterator[Repeat]:
+    parser = httptools.HttpRequestParser(Callbacks())
+
+    def repeat(times: int) -> None:
+        for head in islice(cycle_of(heads), times):
+            parser.feed_data(head)
 
     yield repeat
 
@@ -113,14 +140,15 @@ def serialize() -> Iterator[Repeat]:
 
 
 @contextmanager
-def route(path: str) -> Iterator[Repeat]:
+def route(*paths: str) -> Iterator[Repeat]:
     router = Router()
     for number in range(25):
         router.add(Route(f"/static{number}/page", "GET", print))
         router.add(Route(f"/items{number}/<id:int>", "GET", print))
+        router.add(Route(f"/shops{number}/<shop:int>/items/<id:int>", "GET", print))
 
     def repeat(times: int) -> None:
-        for _ in range(times):
+        for path in islice(cycle_of(paths), times):
             router.match("GET", path, None)
 
     yield repeat
@@ -164,6 +192,10 @@ def running(access_log: bool = False) -> Iterator[tuple[asyncio.Runner, Server]]
     @app.get("/items/<id:int>")
     async def item(request: Any, id: int) -> Any:
         return text(request.args.get("full"))
+
+    @app.get("/json/<id:int>")
+    async def some_json(request: Any, id: int) -> Any:
+        return json({"id": id, "full": request.args.get("full"), "name": "item"})
 
     @app.get("/writes")
     async def writes(request: Any) -> Any:
@@ -269,12 +301,12 @@ def _head() -> RequestHead:
 
 
 @contextmanager
-def cycle(request: bytes, end: bytes, access_log: bool = False) -> Iterator[Repeat]:
+def cycle(*requests: bytes, end: bytes, access_log: bool = False) -> Iterator[Repeat]:
     """Bytes in, answer out, up to what it must end with: the whole server without sockets."""
 
     async def answer(times: int) -> None:
         protocol, transport = connect(server)
-        for _ in range(times):
+        for request in islice(cycle_of(requests), times):
             protocol.data_received(request)
             turns = 0
             while not transport.last.endswith(end):
@@ -289,21 +321,30 @@ def cycle(request: bytes, end: bytes, access_log: bool = False) -> Iterator[Repe
         yield lambda times: runner.run(answer(times))
 
 
+API, BROWSERS = api_heads(), browser_heads()
+
 CASES = {
-    "parse a short head": parse(SHORT),
-    "parse a browser's head": parse(BROWSER),
+    "parse heads of 5 fields": parse(*API),
+    "the same by httptools, with callbacks": parse_by_httptools(*API),
+    "parse heads of 11 fields": parse(*BROWSERS),
+    "the same by httptools, with callbacks, 11": parse_by_httptools(*BROWSERS),
+    "parse a short head, all alike": parse(SHORT),
+    "parse a browser's head, all alike": parse(BROWSER),
     "frame and join 100 chunks": frame(),
     "serialize a head": serialize(),
-    "route a static path (of 50)": route("/static7/page"),
-    "route a path with a number": route("/items7/17"),
+    "route a static path (of 75)": route("/static7/page"),
+    "route paths with a number": route(*(f"/items7/{number}" for number in range(2_000))),
+    "route paths with two numbers": route(*(f"/shops7/{number}/items/5" for number in range(2_000))),
     "feed and read 100 pieces": read(),
     "make exchange and request": objects(),
     "call a handler that returns text()": call(),
     "send a whole answer": send(),
     "a Task, in a turn of 64": tasks(),
-    "cycle: plain GET": cycle(SHORT, b"Hello, World!"),
-    "cycle: plain GET, with an access line": cycle(SHORT, b"Hello, World!", access_log=True),
-    "cycle: browser's GET, parameter, query": cycle(BROWSER, b"yes"),
-    "cycle: 100 writes": cycle(SHORT.replace(b"/plain", b"/writes"), b"0\r\n\r\n"),
-    "cycle: POST of 1 KiB, streamed": cycle(UPLOAD, b"1024"),
+    "cycle: JSON, parameter, query, 5 fields": cycle(*(head.replace(b"/items", b"/json") for head in API), end=b"}"),
+    "cycle: browsers' GET, parameter, query": cycle(*BROWSERS, end=b"yes"),
+    "cycle: plain GET, all alike": cycle(SHORT, end=b"Hello, World!"),
+    "cycle: plain GET, all alike, access line": cycle(SHORT, end=b"Hello, World!", access_log=True),
+    "cycle: browser's GET, all alike": cycle(BROWSER, end=b"yes"),
+    "cycle: 100 writes": cycle(SHORT.replace(b"/plain", b"/writes"), end=b"0\r\n\r\n"),
+    "cycle: POST of 1 KiB, streamed": cycle(UPLOAD, end=b"1024"),
 }

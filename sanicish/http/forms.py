@@ -12,7 +12,7 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser, par
 from sanicish.exceptions import BadRequest, PayloadTooLarge, SanicException
 from sanicish.streams.multipart import check_segment, names_of, refusal
 
-__all__ = ["File", "FirstValues", "RequestParameters", "check_parsed", "parse_form", "parse_query"]
+__all__ = ["File", "FirstValues", "RequestParameters", "by_name", "check_parsed", "parse_form", "parse_query"]
 
 T = TypeVar("T")
 
@@ -123,6 +123,14 @@ def parse_query(
         return parse_qsl(text, keep_blank_values, strict, encoding, errors, max_num_fields=max_fields)
     except ValueError as error:
         raise BadRequest(f"the query or form cannot be read: {error}") from None
+
+
+def by_name(pairs: list[tuple[str, str]]) -> RequestParameters[str]:
+    """Pairs by their names, each with all its values in order."""
+    found: RequestParameters[str] = RequestParameters()
+    for name, value in pairs:
+        found.setdefault(name, []).append(value)
+    return found
 
 
 def check_parsed(size: int, limit: int | None, setting: str, coding: str = "") -> None:

@@ -25,12 +25,12 @@ BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 HOST = re.compile(rb"(?:[A-Za-z0-9._~-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 
 # The field lines that matter here, of a head in lower case, and the empty lines: a plain head has one, at its end. Of
-# credentials only the name is taken. It begins with one literal byte, so ``re`` looks for that first.
+# credentials only the name is taken. All of it and each choice begin with one literal byte, which ``re`` looks for first.
 _MARKS = re.compile(
-    rb"\n(?:(?=\r\n)|host:[^\r]*|con(?:nection|tent-length):[^\r]*|transfer-encoding:[^\r]*|expect:[^\r]*|cookie:"
-    rb"|(?:proxy-)?authorization:)"
+    rb"\n(?:\r(?=\n)|host:[^\r]*|connection:[^\r]*|content-length:[^\r]*|transfer-encoding:[^\r]*|expect:[^\r]*|cookie:"
+    rb"|authorization:|proxy-authorization:)"
 )
-_EMPTY_LINE = b"\n"  # the end of the line before it: empty lines may follow one another
+_EMPTY_LINE = b"\n\r"  # without its own end, with which the next one may begin
 _CREDENTIALS = frozenset({b"\ncookie:", b"\nauthorization:", b"\nproxy-authorization:"})
 _LONGEST_MARK = 300  # bytes; the longest name of a host has 255
 _REMEMBERED = 2_048  # bytes of the largest head that is remembered

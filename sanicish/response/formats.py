@@ -10,6 +10,7 @@ from datetime import date, time
 from decimal import Decimal
 from functools import partial
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from json.encoder import c_make_encoder, encode_basestring_ascii  # type: ignore[attr-defined]
 from math import isfinite
 from typing import Any, Literal
 from uuid import UUID
@@ -47,8 +48,17 @@ def encode(data: Any) -> bytes:
 
 # JSON
 
-# json.dumps() makes an encoder for every call. NaN and infinities are no JSON (RFC 8259 section 6).
-_compact = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+# json.dumps() makes an encoder for every call, and JSONEncoder.encode() the part of it that is written in C. NaN and
+# infinities are no JSON (RFC 8259 section 6).
+_encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+_pieces = c_make_encoder(None, _encoder.default, encode_basestring_ascii, None, ":", ",", False, False, False)
+
+
+def _compact(value: Any) -> str:
+    try:
+        return "".join(_pieces(value, 0))
+    except RecursionError:  # a value that holds itself: the other encoder looks for those, and says so
+        return _encoder.encode(value)
 
 
 def json_dumps(value: Any, **options: Any) -> str:
