@@ -73,7 +73,7 @@ class StreamingHTTPResponse(BaseHTTPResponse):
             raise StreamClosed("a response can be written once it is being sent")
         if type(data) is not bytes:
             data = encode(data)
-        if not exchange.started:
+        if not exchange.status:  # a slot, where ``started`` calls a function for each write
             self._begin(exchange)
         return exchange.write(data)
 
