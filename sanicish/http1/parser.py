@@ -136,11 +136,14 @@ class RequestParser:
             return self._decode(self._chunks, data, pos)
         if not self._raw:
             plain = self._plain
-            if pos or plain.pipelined or data[-4:] != END:
+            end = len(data)
+            if data == plain.raw and not pos:
+                head = plain.head
+            elif pos or plain.pipelined or data[-4:] != END:
                 end = data.find(END, pos) + 4
-                head = plain.read(data[pos:end]) if end > 3 else None
+                raw = data[pos:end]
+                head = None if end < 4 else plain.head if raw == plain.raw else plain.read(raw)
             else:  # one head and nothing else, as most reads are
-                end = len(data)
                 head = plain.read(data)
             if head is not None:
                 if head.body_length != 0:

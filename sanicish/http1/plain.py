@@ -68,7 +68,7 @@ class PlainHeads:
     nothing, if at all: the last head itself, if it is small and without credentials, and what its marks said.
     """
 
-    __slots__ = ("_fields", "_framing", "_head", "_large", "_llhttp", "_marks", "_raw", "_size", "_target", "pipelined")
+    __slots__ = ("_fields", "_framing", "_large", "_llhttp", "_marks", "_size", "_target", "head", "pipelined", "raw")
 
     def __init__(self, limits: Limits) -> None:
         self._fields = limits.fields
@@ -78,14 +78,12 @@ class PlainHeads:
         self._llhttp = HttpRequestParser(None)
         self._marks: list[bytes] = []
         self._framing: _Framing | None = None
-        self._raw = b""
-        self._head: RequestHead | None = None
+        self.raw = b""  # the head that is remembered
+        self.head: RequestHead | None = None  # and what it says
         self.pipelined = False  # several heads came at once: their ends have to be looked for
 
     def read(self, raw: bytes) -> RequestHead | None:
         """The head that these bytes are from first to last; ``None`` if it is not plain."""
-        if raw == self._raw:
-            return self._head
         marks = _MARKS.findall(raw.lower())
         if marks != self._marks:
             self._framing = _read_marks(marks)
@@ -120,8 +118,8 @@ class PlainHeads:
             PlainHead, (method, target, "1.1", raw, keep_alive, body_length, expect_continue, "", path, query_string)
         )
         if not secret and len(raw) <= _REMEMBERED:
-            self._raw = raw
-            self._head = head
+            self.raw = raw
+            self.head = head
         return head
 
     def _too_large(self, raw: bytes, target: bytes, lines: bytes) -> bool:
