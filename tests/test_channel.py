@@ -7,16 +7,10 @@ import pytest
 
 from sanicish import Channel, sse
 from tests.doubles.wire import Wire, talk
+from tests.waiting import until
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 BIG = "x" * 65_536
-
-
-async def settled(condition):
-    """Let the loop turn until something is so."""
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 async def listening(stack, address, channel, count, head=GET):
@@ -25,7 +19,7 @@ async def listening(stack, address, channel, count, head=GET):
     for wire in wires:
         wire.send(head)
         await wire.until(b"\r\n\r\n")
-    await settled(lambda: len(channel) == count)
+    await until(lambda: len(channel) == count)
     return wires
 
 
@@ -50,10 +44,10 @@ async def test_a_client_that_leaves_is_forgotten(app, serve):
     async with AsyncExitStack() as stack:
         wires = await listening(stack, address, channel, 2)
         wires[0].reset()
-        await settled(lambda: len(channel) == 1)
+        await until(lambda: len(channel) == 1)
         channel.publish("still here")
         await wires[1].until(b"data: still here\n\n")
-    await settled(lambda: len(channel) == 0)
+    await until(lambda: len(channel) == 0)
 
 
 async def test_a_client_that_comes_back_is_sent_what_it_missed(app, serve):
@@ -154,7 +148,7 @@ async def test_a_stalled_client_delays_nobody(app, serve):
         wire = await stack.enter_async_context(Wire(address))
         wire.send(GET)
         await wire.until(b"\r\n\r\n")
-        await settled(lambda: len(channel) == 2)
+        await until(lambda: len(channel) == 2)
         for number in range(300):
             channel.publish(f"{number} {BIG}")
             await wire.until(b"data: %d x" % number)

@@ -11,21 +11,14 @@ from sanicish.live.open_exchanges import OpenStream
 from sanicish.streams import pulling
 from sanicish.streams.threads import Threads
 from tests.doubles.wire import Wire
+from tests.waiting import until
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
-async def eventually(ask):
-    """What is asked for, as soon as it is there."""
-    async with asyncio.timeout(5):
-        while not (found := ask()):
-            await asyncio.sleep(0)
-    return found
-
-
 async def waiting(app, for_what):
     """The one open stream, once it waits for that."""
-    return await eventually(lambda: next((one for one in app.streams() if one.waits_for == for_what), None))
+    return await until(lambda: next((one for one in app.streams() if one.waits_for == for_what), None))
 
 
 def test_before_there_is_a_server_nothing_is_open(app):
@@ -59,7 +52,7 @@ async def test_what_is_told_of_a_stream(app, serve):
         assert told.peer == "{}:{}".format(*wire.writer.get_extra_info("sockname"))
         assert 0 < told.age < 5 and told.rate == pytest.approx(1005 / told.age, rel=0.01)
         go_on.set()
-        await eventually(lambda: not app.streams())
+        await until(lambda: not app.streams())
 
 
 async def test_the_oldest_come_first_and_at_most_so_many(app, serve):
@@ -74,7 +67,7 @@ async def test_the_oldest_come_first_and_at_most_so_many(app, serve):
     async with Wire(address) as first, Wire(address) as second:
         for wire, name in ((first, b"1"), (second, b"2")):
             wire.send(b"GET /" + name + b" HTTP/1.1\r\nHost: a\r\n\r\n")
-            await eventually(lambda name=name: [one for one in app.streams() if one.path == f"/{name.decode()}"])
+            await until(lambda name=name: [one for one in app.streams() if one.path == f"/{name.decode()}"])
         assert [one.path for one in app.streams()] == ["/1", "/2"]
         assert [one.path for one in app.streams(1)] == ["/1"]
         go_on.set()
@@ -93,7 +86,7 @@ async def test_a_route_is_found_by_its_host_too(app, serve):
     app.add_route(wait, "/", host="b", name="of_b")
     async with Wire(await serve(app)) as wire:
         wire.send(b"GET / HTTP/1.1\r\nHost: b\r\n\r\n")
-        await eventually(lambda: [one for one in app.streams() if one.route.endswith("of_b")])
+        await until(lambda: [one for one in app.streams() if one.route.endswith("of_b")])
         go_on.set()
         await wire.answer()
 
@@ -193,7 +186,7 @@ async def test_a_handler_that_waits_is_shown_with_its_place(app, serve):
     async with Wire(await serve(app)) as wire:
         wire.send(GET)
         place = f"test_open_exchanges.py:{inner.__code__.co_firstlineno + 1} inner"
-        told = await eventually(lambda: next((one for one in app.streams() if one.where == place), None))
+        told = await until(lambda: next((one for one in app.streams() if one.where == place), None))
         assert told.waits_for == "handler"
 
 
@@ -254,7 +247,7 @@ async def test_a_handler_that_cleans_up(app, serve):
         wire.reset()
         await waiting(app, "clean-up")
         go_on.set()
-        await eventually(lambda: not app.streams())
+        await until(lambda: not app.streams())
 
 
 async def test_threads_that_block_for_clients_that_have_left(app, serve, monkeypatch):
@@ -276,9 +269,9 @@ async def test_threads_that_block_for_clients_that_have_left(app, serve, monkeyp
     for number in range(3):
         async with Wire(address) as wire:
             wire.send(GET.replace(b"/", b"/events?%d" % number, 1))
-            await eventually(lambda: [one.where for one in app.streams()] == [place] * (number + 1))
+            await until(lambda: [one.where for one in app.streams()] == [place] * (number + 1))
             wire.reset()
-        await eventually(lambda: [one.waits_for for one in app.streams()] == ["blocked thread"] * (number + 1))
+        await until(lambda: [one.waits_for for one in app.streams()] == ["blocked thread"] * (number + 1))
     assert [one.path for one in app.streams()] == [f"/events?{number}" for number in range(3)]
     assert [one.path for one in app.streams(2)] == ["/events?0", "/events?1"]
     assert {one.route for one in app.streams()} == {"test.events"}
@@ -289,6 +282,6 @@ async def test_threads_that_block_for_clients_that_have_left(app, serve, monkeyp
         assert b"all threads for streams are busy" in answer.body
         for _ in range(3):
             events.put("x")
-        await eventually(lambda: app.streams() == [])
+        await until(lambda: app.streams() == [])
         wire.send(GET.replace(b"/", b"/count", 1))
         assert (await wire.answer()).body == b"abc"

@@ -30,6 +30,7 @@ from sanicish.response import (
 from sanicish.server import protocol, sendfile
 from sanicish.streams import files
 from tests.doubles.wire import Wire
+from tests.waiting import until
 
 TEXT = "text/plain; charset=utf-8"
 HTML = "text/html; charset=utf-8"
@@ -801,8 +802,7 @@ async def test_a_file_that_shrinks_is_cut_and_never_ended(app, serve, path, desc
     async with Wire(await serve(serving(app, handler))) as wire:
         wire.writer.transport.pause_reading()
         wire.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-        while not descriptors():
-            await asyncio.sleep(0.001)
+        await until(descriptors)
         os.truncate(path, 300_000)
         wire.writer.transport.resume_reading()
         head, _, body = (await wire.rest()).partition(b"\r\n\r\n")
@@ -850,11 +850,8 @@ async def test_a_reader_that_stops_is_cut_by_the_write_clock(app, serve, path, d
     async with Wire(await serve(app)) as wire:
         wire.writer.transport.pause_reading()
         wire.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        async with asyncio.timeout(5):
-            while not descriptors():
-                await asyncio.sleep(0.001)
-            while descriptors():
-                await asyncio.sleep(0.01)
+        await until(descriptors)
+        await until(lambda: not descriptors())
 
 
 async def test_a_client_that_leaves_in_the_middle_leaves_no_file_open(app, serve, path, descriptors):
@@ -868,9 +865,7 @@ async def test_a_client_that_leaves_in_the_middle_leaves_no_file_open(app, serve
         await wire.until(b"\r\n\r\n")
         assert descriptors() == [str(path)]
         wire.reset()
-    async with asyncio.timeout(5):
-        while descriptors():
-            await asyncio.sleep(0.001)
+    await until(lambda: not descriptors())
 
 
 async def test_a_file_may_answer_by_respond(app, serve, path, descriptors):

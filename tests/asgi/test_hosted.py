@@ -10,6 +10,7 @@ from sanicish import Blueprint, stream, text
 from sanicish.hosted import is_asgi, mount
 from sanicish.log import error_logger
 from tests.doubles.wire import Wire, talk
+from tests.waiting import until
 
 CLOSE = b"Host: a\r\nConnection: close\r\n\r\n"
 
@@ -202,8 +203,7 @@ async def test_the_body_comes_piece_by_piece(app, serve):
     app.mount("/", application)
     async with Wire(await serve(app)) as wire:
         wire.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n")
-        while not seen:
-            await asyncio.sleep(0)
+        await until(lambda: seen)
         wire.send(b"3\r\ntwo\r\n0\r\n\r\n")
         await wire.answer("POST")
     assert seen == [
@@ -257,8 +257,7 @@ async def test_a_cut_body_is_a_disconnect_and_never_an_end(app, serve):
     app.mount("/", application)
     async with Wire(await serve(app)) as wire:
         wire.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf")
-        while not seen:
-            await asyncio.sleep(0)
+        await until(lambda: seen)
         wire.reset()
     async with asyncio.timeout(10):
         await done.wait()
@@ -463,9 +462,7 @@ async def test_two_may_wait_for_the_client_at_once(app, serve):
         wire.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         await begun.wait()
         wire.reset()
-    async with asyncio.timeout(10):
-        while len(seen) < 2:
-            await asyncio.sleep(0)
+    await until(lambda: len(seen) >= 2)
     assert seen == ["http.disconnect"] * 2
 
 
@@ -485,8 +482,7 @@ async def test_what_comes_after_the_answer_holds_nobody_up(app, serve):
             assert (await wire.answer()).body == b"hello"
         assert ends == []
         go_on.set()
-        while len(ends) < 2:
-            await asyncio.sleep(0)
+        await until(lambda: len(ends) >= 2)
 
 
 async def test_a_failure_after_the_answer_is_logged(app, serve, caplog):

@@ -11,6 +11,7 @@ from sanicish import file, stream, text
 from sanicish.exceptions import RequestAborted
 from tests.asgi.servers import PATIENCE, each_server, served
 from tests.doubles.wire import Wire
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -335,8 +336,7 @@ async def test_a_cut_upload_is_told_to_its_reader(app, path, kind, framing):
             wire.send(b"POST / HTTP/1.1\r\nHost: a\r\n%b\r\n\r\n" % framing.encode())
             wire.send(b"half" if "Length" in framing else b"4\r\nhalf\r\n")
             await wire.writer.drain()
-            while not ends:
-                await asyncio.sleep(0.01)
+            await until(lambda: ends)
         async with asyncio.timeout(PATIENCE):
             await ended.wait()
     assert ends == [b"half", "aborted"]

@@ -27,6 +27,7 @@ from starlette.routing import Mount, Route  # noqa: E402
 from starlette.staticfiles import StaticFiles  # noqa: E402
 
 from tests.doubles.wire import PATIENCE, Wire, talk  # noqa: E402
+from tests.waiting import until  # noqa: E402
 
 pytestmark = pytest.mark.lazy_tasks  # the task groups of anyio 4.16 do not work with eager ones
 
@@ -176,8 +177,7 @@ async def test_background_tasks_run_behind_the_answer_and_hold_nobody_up(hosting
             assert (await client.get("/")).text == "now"
         assert done == []
         go_on.set()
-        while len(done) < 4:
-            await asyncio.sleep(0.001)
+        await until(lambda: len(done) >= 4)
     assert done[-1] == "second"
 
 
@@ -348,8 +348,7 @@ async def test_a_cut_body_raises_client_disconnect(hosting):
 
     async with Wire(await hosting(endpoint)) as wire:
         wire.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf")
-        while not seen:
-            await asyncio.sleep(0.001)
+        await until(lambda: seen)
         wire.reset()
     async with asyncio.timeout(PATIENCE):
         await done.wait()

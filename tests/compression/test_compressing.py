@@ -11,6 +11,7 @@ from tests.compression.decoding import ENCODINGS, Decoder, decode
 from tests.doubles.answers import read_answers
 from tests.doubles.asgi import AsgiServer, scope_of
 from tests.doubles.wire import Wire, talk
+from tests.waiting import until
 
 BODY = "the same again " * 200
 each_encoding = pytest.mark.parametrize("encoding", ENCODINGS)
@@ -557,8 +558,7 @@ async def test_every_answer_of_an_exchange_has_one_end(app, serve):
         ends.append(str(outcome))
 
     await answer_of(app, serve, pieces(BODY))
-    while not ends:
-        await asyncio.sleep(0)
+    await until(lambda: ends)
     assert ends == ["completed"]
 
 

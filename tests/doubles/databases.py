@@ -20,6 +20,7 @@ import trustme
 from sanicish.postgres import PostgresUnavailable
 from sanicish.testing.postgres import find_programs, running
 from tests.doubles.wire import PATIENCE
+from tests.waiting import until
 
 
 def debian_programs() -> Path:
@@ -62,9 +63,7 @@ async def _encrypt(dsn: str, chain: Path, key: Path) -> None:
         for name, value in {"ssl_cert_file": chain, "ssl_key_file": key, "ssl": "on"}.items():
             await connection.execute(f"ALTER SYSTEM SET {name} = '{value}'")
         await connection.execute("SELECT pg_reload_conf()")
-        async with asyncio.timeout(PATIENCE):
-            while await connection.fetchval("SHOW ssl") != "on":
-                await asyncio.sleep(0.01)
+        await until(lambda: connection.fetchval("SELECT current_setting('ssl') = 'on'"))
     finally:
         await connection.close()
 

@@ -12,6 +12,7 @@ from sanicish.response import json as json_response
 from sanicish.testing.postgres import find_programs, running
 from tests.doubles.databases import debian_programs, delayed, encrypted, pooled
 from tests.doubles.wire import PATIENCE, Wire, talk
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -50,12 +51,6 @@ async def working(watcher, mark):
     """How many of our statements run now."""
     query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND query LIKE $1"
     return await watcher.fetchval(query, f"%{mark}%")
-
-
-async def until(condition):
-    async with asyncio.timeout(PATIENCE):
-        while not await condition():
-            await asyncio.sleep(0.01)
 
 
 SLEEPS = "SELECT pg_sleep(60) /* {} */"

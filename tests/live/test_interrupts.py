@@ -5,6 +5,8 @@ import time
 
 import pytest
 
+from tests.waiting import wait_until
+
 pytestmark = pytest.mark.slow
 
 HEAD = """
@@ -115,13 +117,6 @@ def catches(pid, number):
     return bool(int(mask, 16) >> (number - 1) & 1)
 
 
-def until(condition, seconds=10):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
 @both_signals
 @both_loops
 @pytest.mark.parametrize("source", [IGNORES, THREAD], ids=["ignores", "thread"])
@@ -145,7 +140,7 @@ def test_the_second_signal_ends_a_start_that_blocks_the_loop(start, loop, number
     hanging(program, 1)
     assert catches(program.pid, number)
     program.process.send_signal(number)
-    until(lambda: not catches(program.pid, number))
+    wait_until(lambda: not catches(program.pid, number))
     program.process.send_signal(number)
     program.end()
     assert program.process.returncode == -number
@@ -159,7 +154,7 @@ def test_the_second_signal_ends_a_server_whose_loop_is_blocked(start, loop, numb
         program.ask("/hang", timeout=0.3)
     hanging(program, 1)
     program.process.send_signal(number)
-    until(lambda: not catches(program.pid, number))
+    wait_until(lambda: not catches(program.pid, number))
     program.process.send_signal(number)
     program.end()
     assert program.process.returncode == -number
@@ -188,7 +183,7 @@ def test_the_second_signal_ends_workers_that_hang_as_they_start(start, loop, num
     pids = hanging(program, 2)
     program.process.send_signal(number)
     if source is BLOCKS:
-        until(lambda: not any(catches(pid, signal.SIGTERM) for pid in pids))
+        wait_until(lambda: not any(catches(pid, signal.SIGTERM) for pid in pids))
     else:
         for _ in range(2):
             program.read_until("ignored" if source is IGNORES else "stopped before the start was complete")

@@ -5,12 +5,12 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.doubles.command import started
+from tests.waiting import wait_until
 
 NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
 RECIPE = Path(__file__).parents[2] / "deploy" / "nginx.conf"
@@ -64,10 +64,8 @@ def front(tmp_path):
     recipe = recipe.replace("        server 127.0.0.1:8002 max_fails=0;\n", "")
     (tmp_path / "nginx.conf").write_text(recipe)
     nginx = subprocess.Popen([NGINX, "-p", str(tmp_path), "-c", "nginx.conf"], stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 20
-    while not os.path.exists(front):
-        assert time.monotonic() < deadline and nginx.poll() is None
-        time.sleep(0.02)
+    wait_until(lambda: os.path.exists(front) or nginx.poll() is not None)
+    assert nginx.poll() is None
     os.chmod(front, 0o666)
     yield front
     for one in (nginx, replica):

@@ -13,6 +13,7 @@ import pytest
 
 from tests.doubles.command import end, started
 from tests.test_metrics import Told
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -89,27 +90,19 @@ def counts(page):
     return home, page.samples["orders_total", ()], page("exchange_duration_seconds_count", route="pool.home")
 
 
-def eventually(ask):
-    deadline = time.monotonic() + 10
-    while not (found := ask()):
-        assert time.monotonic() < deadline, ask
-        time.sleep(0.05)
-    return found
-
-
 def test_every_worker_tells_what_all_have_counted_and_the_dead_too(pool, apart):
     asked = []
     pids, folder = workers(pool.url, asked)
     places = [f"{pool.url}/metrics", f"http://127.0.0.1:{apart}/metrics"]
     for place in places * 4:
-        eventually(lambda place=place: counts(Told(get(place))) == (len(asked),) * 3)
+        wait_until(lambda place=place: counts(Told(get(place))) == (len(asked),) * 3)
     victim = pids.pop()
     os.kill(victim, signal.SIGKILL)
     workers(pool.url, asked, {victim})
     for place in places * 4:
-        eventually(lambda place=place: counts(Told(get(place))) == (len(asked),) * 3)
+        wait_until(lambda place=place: counts(Told(get(place))) == (len(asked),) * 3)
     assert not list(folder.glob(f"*_{victim}.db"))
-    eventually(lambda: Told(get(places[0]))("connections") == 1)
+    wait_until(lambda: Told(get(places[0]))("connections") == 1)
     pool.terminate()
     assert pool.wait(20) == 0
     assert not folder.exists()
@@ -123,9 +116,9 @@ def test_no_sum_goes_down_while_workers_are_renewed(pool):
     while len(set(asked) - before) < 2:
         asked.append(int(get(pool.url).split()[0]))
         sums.append(counts(Told(get(f"{pool.url}/metrics")))[0])
-    eventually(lambda: counts(Told(get(f"{pool.url}/metrics"))) == (len(asked),) * 3)
+    wait_until(lambda: counts(Told(get(f"{pool.url}/metrics"))) == (len(asked),) * 3)
     assert sums == sorted(sums)
-    eventually(lambda: get(f"{pool.url}/metrics") and not any(list(folder.glob(f"*_{pid}.db")) for pid in before))
+    wait_until(lambda: get(f"{pool.url}/metrics") and not any(list(folder.glob(f"*_{pid}.db")) for pid in before))
 
 
 def test_what_is_open_is_added_up(pool):
@@ -137,11 +130,11 @@ def test_what_is_open_is_added_up(pool):
             socks[-1].sendall(b"GET /wait HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert socks[-1].recv(1000).startswith(b"HTTP/1.1 200")
         # All but what asks now.
-        eventually(lambda: Told(get(f"{pool.url}/metrics"))("open_streams") == 12)
+        wait_until(lambda: Told(get(f"{pool.url}/metrics"))("open_streams") == 12)
     finally:
         for sock in socks:
             sock.close()
-    eventually(lambda: Told(get(f"{pool.url}/metrics"))("open_streams") == 0)
+    wait_until(lambda: Told(get(f"{pool.url}/metrics"))("open_streams") == 0)
 
 
 def test_the_live_view_shows_the_streams_of_all_workers(pool):

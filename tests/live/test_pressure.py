@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import wait_until
+
 pytestmark = pytest.mark.slow
 
 PROGRAM = """
@@ -155,10 +157,7 @@ def test_thousands_of_connections_that_open_and_go_leave_nothing(live):
                 sock.sendall(GET[: number % len(GET)])
             if number % 3 == 1:
                 assert ask(sock)
-    deadline = time.monotonic() + 10
-    while server.open_files() > before and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert server.open_files() <= before
+    wait_until(lambda: server.open_files() <= before)
     code, log = server.stop()
     assert (code, log) == (0, "")
 

@@ -12,6 +12,7 @@ import pytest
 from tests.doubles.proxies import PROXIES, running
 from tests.live.test_haproxy import PROGRAM as LOADED
 from tests.live.test_haproxy import Load, Replica
+from tests.waiting import wait_until
 
 PROGRAM = """
 import asyncio, os
@@ -112,19 +113,11 @@ def ask(address, path, method="GET", **fields):
         connection.close()
 
 
-def wait_for(condition, seconds=20.0):
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return found
-
-
 @pytest.fixture
 def front(name, replica):
     """The address of a proxy in front of one replica."""
     with running(name, [replica.port]) as address:
-        wait_for(lambda: ask(address, "/")[0] == 200)  # some look first whether the replica is there
+        wait_until(lambda: ask(address, "/")[0] == 200)  # some look first whether the replica is there
         yield address
 
 
@@ -169,7 +162,7 @@ def test_each_piece_of_an_upload_arrives_before_the_next_one_is_sent(front, repl
         for piece in (b"one", b"two", b"three"):
             client.sock.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
             sent += piece
-            wait_for(lambda: ask(direct, "/read")[1] == sent)
+            wait_until(lambda: ask(direct, "/read")[1] == sent)
         client.sock.sendall(b"0\r\n\r\n")
         client.until(b"11")
 
@@ -220,7 +213,7 @@ def test_a_slow_request_runs_once_and_holds_up_nobody(name, tmp_path):
             replicas.append(replica_in(folder))
             stack.callback(replicas[-1].stop)
         front = stack.enter_context(running(name, [one.port for one in replicas], in_one_second))
-        wait_for(lambda: ask(front, "/")[0] == 200)
+        wait_until(lambda: ask(front, "/")[0] == 200)
         slow = []
         asking = threading.Thread(target=lambda: slow.append(ask(front, "/slow")[0]))
         asking.start()
@@ -246,12 +239,12 @@ def test_a_rolling_restart_loses_no_request(name, tmp_path):
             replicas.append(replica_in(folder, "--drain-delay", 1.5, program=LOADED))
             stack.callback(replicas[-1].stop)
         front = stack.enter_context(running(name, [one.port for one in replicas]))
-        wait_for(lambda: ask(front, "/")[0] == 200)
+        wait_until(lambda: ask(front, "/")[0] == 200)
         with Load(front) as load:
             for replica in replicas:
                 replica.stop()
                 replica.start()
                 pid = replica.process.pid
-                wait_for(lambda: int(ask(front, "/")[1].split()[0]) == pid)
+                wait_until(lambda: int(ask(front, "/")[1].split()[0]) == pid)
     assert load.failed == []
     assert load.answered["short"] > 50 and load.answered["download"] >= 3 and load.answered["upload"] >= 3

@@ -11,6 +11,7 @@ import pytest
 from sanicish import Channel, sse
 from sanicish.postgres import Listener, listening
 from tests.doubles.wire import PATIENCE, Wire
+from tests.waiting import until
 
 EVENTS = b"GET /events HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -80,8 +81,7 @@ async def test_one_connection_feeds_all_clients_of_a_worker(connect, speaker, ap
         for wire in (one, two):
             wire.send(EVENTS)
             await wire.until(b"\r\n\r\n")
-        while len(news) < 2:
-            await asyncio.sleep(0.001)
+        await until(lambda: len(news) >= 2)
         await speaker.execute("SELECT pg_notify($1, $2)", "news", "it's\nhere")
         for wire in (one, two):
             await wire.until(b"data: it's\ndata: here\n\n")

@@ -11,6 +11,7 @@ import pytest
 
 from sanicish.postgres import stream_copy, stream_query
 from tests.doubles.wire import PATIENCE, Wire, talk
+from tests.waiting import until
 
 ASKING = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close, TE\r\nTE: trailers\r\n\r\n"
 
@@ -443,9 +444,7 @@ async def test_command_timeout_does_not_cut_rows_whose_client_is_slow(connect, p
         wire.writer.transport.resume_reading()
         await wire.exactly(20_000_000)
         wire.reset()
-    async with asyncio.timeout(PATIENCE):  # until the handler has ended
-        while not connection.is_closed() and connection.is_in_transaction():
-            await asyncio.sleep(0.01)
+    await until(lambda: connection.is_closed() or not connection.is_in_transaction())  # the handler has ended
 
 
 # Clients that are slow, and clients that leave
@@ -464,13 +463,6 @@ def the_same(make, pool):
 
 async def state_of(pid, connection):
     return await connection.fetchrow("SELECT state, wait_event, query FROM pg_stat_activity WHERE pid = $1", pid)
-
-
-async def until(condition):
-    """Look until something is true."""
-    async with asyncio.timeout(PATIENCE):
-        while not await condition():
-            await asyncio.sleep(0.005)
 
 
 @pytest.fixture

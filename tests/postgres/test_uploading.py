@@ -12,6 +12,7 @@ from sanicish.postgres.leasing import is_closed
 from sanicish.response import json as json_response
 from tests.doubles.wire import PATIENCE, Wire, talk
 from tests.postgres.test_query import copied
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -107,8 +108,7 @@ async def test_a_client_that_leaves_after_a_row_was_refused_leaves_no_connection
     async with asyncio.timeout(PATIENCE):
         async with Wire(address) as wire:
             wire.send(post(b"id,name\nx,a\n", length=1000))
-            while not await watcher.fetchval(refused, pid):
-                await asyncio.sleep(0.001)
+            await until(lambda: watcher.fetchval(refused, pid))
             wire.reset()
         assert await goods(pool) == []
     await watcher.close()
@@ -388,9 +388,8 @@ async def test_a_database_that_goes_away_is_503(connect, shop, postgres, caplog)
     async with Wire(address) as wire:
         body = post(b"id,name\n1,a\n2,b\n")
         wire.send(body[:-3])
-        async with asyncio.timeout(PATIENCE):
-            while not await watcher.fetchval("SELECT query LIKE 'COPY%' FROM pg_stat_activity WHERE pid = $1", pid):
-                await asyncio.sleep(0.001)
+        query = "SELECT query LIKE 'COPY%' FROM pg_stat_activity WHERE pid = $1"
+        await until(lambda: watcher.fetchval(query, pid))
         await watcher.execute("SELECT pg_terminate_backend($1)", pid)
         wire.send(body[-3:])
         answer = await wire.rest()

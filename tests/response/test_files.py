@@ -250,4 +250,4 @@ def test_downloads_that_are_left_leave_no_descriptor(app, path):
             while int((await client.get("/open")).text) > before:
                 pass
 
-    asyncio.run(asyncio.wait_for(many(), 20))
+    asyncio.run(asyncio.wait_for(many(), 50))

@@ -14,6 +14,7 @@ from sanicish.exceptions import FileNotFound, Forbidden
 from sanicish.http.media import content_disposition, guess_type
 from sanicish.streams import files
 from sanicish.streams.files import open_file, read_at
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -198,9 +199,8 @@ async def test_an_opening_that_is_given_up_leaves_no_descriptor(path, tmp_path, 
         await task
     assert closed == []
     gate.go.set()
-    async with asyncio.timeout(5):
-        while outcome == "opened" and not closed:
-            await settle()
+    if outcome == "opened":
+        await until(lambda: closed)
     await settle()
     assert len(closed) == (outcome == "opened")
 

@@ -14,6 +14,7 @@ from sanicish.response import file, file_stream, stream, text
 from tests.cases.requests import chunked, head, sized
 from tests.doubles.answers import read_answers
 from tests.doubles.wire import Wire, talk
+from tests.waiting import until
 
 GET = head(b"GET / HTTP/1.1")
 CLOSING = head(b"GET / HTTP/1.1", b"Connection: close")
@@ -53,13 +54,6 @@ class Witness:
 @pytest.fixture
 async def witness():
     return Witness()
-
-
-async def until(condition):
-    """Wait until something has become true."""
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 def idle_routes(app, witness):
@@ -353,8 +347,7 @@ async def test_a_cut_upload_raises_after_all_that_came(app, serve, witness, leav
     async with Wire(await serve(app)) as wire:
         wire.send(sized(b"100000", b"x" * 5000))
         await witness.entered.wait()
-        while sum(map(len, got)) < 5000:
-            await asyncio.sleep(0.001)
+        await until(lambda: sum(map(len, got)) >= 5000)
         leave(wire)
         await witness.wait_left()
     assert isinstance(witness.error, RequestAborted) and b"".join(got) == b"x" * 5000
@@ -778,9 +771,7 @@ async def until_reset(sock):
     """Wait for a reset, as the kernel tells of it before anything is read."""
     poll = select.poll()
     poll.register(sock, 0)
-    async with asyncio.timeout(10):
-        while not poll.poll(0):
-            await asyncio.sleep(0.01)
+    await until(lambda: poll.poll(0))
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from sanicish.server.serve import Stage
 from sanicish.wire import Phase
 from tests.cases.requests import head, sized
 from tests.doubles.tls import Tls, client_hello
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -49,12 +50,6 @@ def large(tmp_path_factory):
     with path.open("wb") as opened:
         opened.truncate(50_000_000)
     return path
-
-
-async def until(condition):
-    async with asyncio.timeout(PATIENCE):
-        while not condition():
-            await asyncio.sleep(0.002)
 
 
 class Scene:

@@ -11,6 +11,7 @@ from sanicish import stream, text
 from sanicish.exceptions import NotFound, SanicException
 from tests.doubles.asgi import AsgiServer, scope_of
 from tests.doubles.wire import Wire, talk
+from tests.waiting import until
 
 
 class Own(BaseException):
@@ -289,12 +290,6 @@ class Other:
 
 def errors_of(caplog):
     return [record for record in caplog.records if record.levelname == "ERROR"]
-
-
-async def until(condition):
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 @every_kind

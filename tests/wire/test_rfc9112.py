@@ -9,6 +9,7 @@ from tests.cases.requests import ACCEPTED, REJECTED, chunked, head, sized
 from tests.cases.splits import NEXT
 from tests.doubles.answers import read_answers
 from tests.doubles.wire import Wire, talk
+from tests.waiting import until
 from tests.wire.checks import check_accepted, check_rejected, of_sections
 
 GET = head(b"GET / HTTP/1.1")
@@ -201,8 +202,7 @@ async def test_the_second_request_waits_for_the_first_answer(app, serve):
 
     async with Wire(await serve(app)) as wire:
         wire.send(head(b"GET /1 HTTP/1.1") + head(b"GET /2 HTTP/1.1"))
-        while not started:
-            await asyncio.sleep(0)
+        await until(lambda: started)
         await asyncio.sleep(0.01)
         assert started == ["1"]
         go.set()

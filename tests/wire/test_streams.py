@@ -10,6 +10,7 @@ from sanicish.response import stream, text
 from tests.cases.requests import chunked, head, sized
 from tests.doubles.answers import read_answers
 from tests.doubles.wire import Wire, talk
+from tests.waiting import until
 
 GET = head(b"GET / HTTP/1.1")
 CLOSING = head(b"GET / HTTP/1.1", b"Connection: close")
@@ -19,13 +20,6 @@ HEAD_OF_STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\
 
 def chunk(data):
     return b"%x\r\n%b\r\n" % (len(data), data)
-
-
-async def until(condition):
-    """Wait until something has become true."""
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 def reading(app, read):
