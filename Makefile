@@ -123,9 +123,10 @@ format: $(VENV)/.dev ## format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-cov: $(VENV)/.dev ## run all tests and show what they do not reach
+cov: $(VENV)/.dev ## run all tests, show what they do not reach, and fail below the floor of a package
 	@$(BIN)/coverage run -m pytest $(ARGS)
 	@$(BIN)/coverage report --show-missing --skip-covered
+	@$(BIN)/python -m tests.coverage_floors
 
 fuzz: $(VENV)/.dev ## throw bytes at the wire for a minute; longer: make fuzz ARGS='--seconds 600'
 	@$(BIN)/python -m tests.fuzz $(ARGS)

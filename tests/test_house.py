@@ -133,5 +133,12 @@ def test_no_room_is_a_drawer(word):
     assert word not in {path.stem for path in FILES} | {path.parent.name for path in FILES}
 
 
+def test_every_package_has_a_floor_of_coverage():
+    setup = ConfigParser(interpolation=None)
+    setup.read(ROOT.parent / "setup.cfg")
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    assert set(setup["floors"]) == packages | {"root"}
+
+
 def test_every_requirement_has_a_lower_bound():
     assert "httptools==0.8" in constraints()
