@@ -85,7 +85,10 @@ async def _transaction(connection: Connection) -> AsyncGenerator[None, None]:
     try:
         yield
     except BaseException as error:
+        lost = isinstance(error, asyncpg.InterfaceError) and is_closed(connection)
         await _roll_back(connection, transaction, error)
+        if lost:
+            raise ConnectionResetError("the connection to the database was lost") from error
         raise
     await transaction.__aexit__(None, None, None)
 

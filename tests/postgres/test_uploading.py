@@ -8,7 +8,7 @@ import pytest
 
 from sanicish.exceptions import BadRequest, SanicException, ServiceUnavailable
 from sanicish.postgres import upload_copy
-from sanicish.postgres.leasing import is_closed
+from sanicish.postgres.leasing import is_closed, leased
 from sanicish.response import json as json_response
 from tests.doubles.wire import PATIENCE, Wire, talk
 from tests.postgres.test_query import copied
@@ -395,6 +395,23 @@ async def test_a_database_that_goes_away_is_503(connect, shop, postgres, caplog)
         answer = await wire.rest()
     assert answer.startswith(b"HTTP/1.1 503 ")
     assert b"\r\nRetry-After: 5\r\n" in answer
+
+
+async def test_a_statement_on_a_connection_that_its_pool_has_given_up_is_503(connect, shop, postgres):
+    pool, _ = shop
+    watcher = await connect(postgres.dsn)
+
+    async def work():
+        async with leased(pool, PATIENCE, given=True) as connection:
+            pid = await connection.fetchval("SELECT pg_backend_pid()")
+            await watcher.execute("SELECT pg_terminate_backend($1)", pid)
+            async with asyncio.timeout(PATIENCE):
+                while not is_closed(connection):
+                    await asyncio.sleep(0.001)
+            await connection.fetchval("SELECT 1")
+
+    with pytest.raises(ServiceUnavailable, match="the database"):
+        await work()
 
 
 async def test_a_connection_that_was_lost_and_has_left_its_pool_is_closed(connect, shop, postgres):
