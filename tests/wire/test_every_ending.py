@@ -224,7 +224,7 @@ class Peer:
 
 async def in_head(scene, peer):
     await peer.send(b"GET /hello HTTP/1.1\r\nHo")
-    await until(lambda: scene.server.connections and scene.connection.begun)
+    await until(lambda: scene.server.connections and scene.connection.head_size)
 
 
 async def reading_a_body(scene, peer):
