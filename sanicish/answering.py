@@ -161,7 +161,7 @@ def _host(request: Request) -> str:
 def _apply_rules(app: Application, route: Route, exchange: Exchange) -> None:
     """What the route says of timeouts and of clients that leave, where it differs from the settings."""
     exchange.rules = Rules(
-        route.options.timeouts() or None,
+        route.timeouts,
         shielded=route.options.shield or not (app.config["CANCEL_ON_DISCONNECT"] or route.stream),
         half_close=route.options.half_close,
     )

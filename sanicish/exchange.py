@@ -229,7 +229,7 @@ class Exchange(ABC):
     @property
     def client_left(self) -> bool:
         """Whether the client left before the response was complete, as far as anybody can tell."""
-        return self.notices is not None and self.notices.get("disconnect") == ()
+        return self._has_happened("disconnect")
 
     def client_request_id(self, field: bytes | None) -> str | None:
         """What the client calls this request in a field, whose name is given in lower case.

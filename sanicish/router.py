@@ -110,6 +110,7 @@ class Route:
         "response_middleware",
         "stream",
         "strict",
+        "timeouts",
         "uri",
     )
 
@@ -135,7 +136,8 @@ class Route:
         self.strict = strict
         self.stream = stream
         self.options = options or RouteOptions()
-        self.has_rules = self.options.shield or self.options.half_close or bool(self.options.timeouts())
+        self.timeouts = self.options.timeouts() or None
+        self.has_rules = self.options.shield or self.options.half_close or self.timeouts is not None
         self.ctx = SimpleNamespace(**self.options.ctx)
         self.parameters = _read_parameters(uri)
         self.pattern = _compile(uri, self.parameters, strict) if self.parameters else None

@@ -1,7 +1,7 @@
 """A protocol on one connection: what stands between a transport and the exchanges that it carries.
 
-A wire is given bytes and makes exchanges. It knows no socket, no event loop and no handler. HTTP/1.1 is one
-(``http1.connection``); the server knows no other side of it than this.
+A wire is given bytes and makes exchanges. It knows no socket, no event loop and no handler. The server uses a protocol
+only through this interface; HTTP/1.1 (``http1.connection``) is the first one.
 """
 
 from collections.abc import Awaitable, Callable

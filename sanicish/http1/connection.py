@@ -18,7 +18,7 @@ and errors need no queue: a broken second request cannot be seen before the firs
 | peer ends within a body               | -> CLOSED    | its reader gets ``RequestAborted``, after all that arrived |
 | connection lost                       | -> CLOSED    | readers and writers wake                                |
 | drain                                 |              | the next response says ``Connection: close``              |
-| shutdown                              |              | the open response says ``Connection: close``; idle closes |
+| finish                                |              | the open response says ``Connection: close``; idle closes |
 """
 
 import sys
@@ -116,7 +116,7 @@ class Http1Connection:
         self.stopping = False  # the server is
         self.peer_ended = False  # the peer will send no more; it may still listen
         self.exchange: Http1Exchange | None = None
-        self.serial = 0  # moves whenever the connection does, for timeouts that look from time to time
+        self.serial = 0  # changes whenever the connection moves on; the sweep compares it
 
     @property
     def phase(self) -> Phase:

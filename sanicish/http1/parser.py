@@ -117,7 +117,7 @@ class RequestParser:
 
     @property
     def head_size(self) -> int:
-        """Bytes of the head that is being read, as far as it arrived."""
+        """Bytes of the head that is being read, as far as it has arrived."""
         return self._head_size
 
     @property

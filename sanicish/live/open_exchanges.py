@@ -1,4 +1,4 @@
-"""The exchanges that are open now, as data: what each is, how far it has arrived, and what it waits for.
+"""The exchanges that are open now, as data: what each is, how far it has come, and what it waits for.
 
 All of it is read from what the server and its tasks know anyway, when somebody asks; nothing is kept for it.
 """

@@ -67,7 +67,7 @@ class Source:
         return ""
 
     def means(self, node: ast.AST | None, *names: str) -> bool:
-        """Whether an expression means one of these names of a framework, whichever module it arrived by."""
+        """Whether an expression means one of these names of a framework, whichever module it came by."""
         root, _, name = self.origin(node).partition(".")
         return root in FRAMEWORKS and name.rpartition(".")[2] in names
 

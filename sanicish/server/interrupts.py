@@ -37,7 +37,7 @@ class Interrupts:
         self._asked = False
         self._before: dict[signal.Signals, Any] = {}
         self._ask: Callable[[signal.Signals], None] | None = None
-        self._early: list[signal.Signals] = []  # what arrived before somebody obeyed
+        self._early: list[signal.Signals] = []  # signals that arrived before there was somebody to call
 
     def attach(self, ask: Callable[[signal.Signals], None]) -> None:
         """Call this in the loop for each signal."""

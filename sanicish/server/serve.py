@@ -38,7 +38,7 @@ _OF_ADDRESSES = ("family", "flags", "reuse_address", "reuse_port")  # options of
 
 
 class Stage(StrEnum):
-    """How far the life of a server has arrived."""
+    """What a server is doing."""
 
     STARTING = "starting"
     SERVING = "serving"

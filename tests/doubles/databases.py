@@ -23,6 +23,15 @@ from tests.doubles.wire import PATIENCE
 from tests.waiting import until
 
 
+async def value(dsn: str, sql: str) -> Any:
+    """What a query gives, on a connection of its own."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        return await connection.fetchval(sql)
+    finally:
+        await connection.close()
+
+
 def debian_programs() -> Path:
     """The programs of Debian's PostgreSQL; skips where there are none."""
     try:

@@ -10,16 +10,8 @@ import pytest
 
 from sanicish.postgres import Postgres
 from sanicish.testing.postgres import find_programs, running
+from tests.doubles.databases import value
 from tests.doubles.wire import PATIENCE
-
-
-async def value(dsn, sql):
-    connection = await asyncpg.connect(dsn)
-    try:
-        return await connection.fetchval(sql)
-    finally:
-        await connection.close()
-
 
 # How it is reached
 

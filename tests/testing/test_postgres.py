@@ -17,6 +17,7 @@ import pytest
 
 from sanicish.postgres import Postgres, PostgresUnavailable, temporary
 from sanicish.testing.postgres import launcher, programs
+from tests.doubles.databases import value
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 20  # seconds until a test gives up waiting for the end of a process
@@ -82,14 +83,6 @@ def is_alive(pid):
     except ProcessLookupError:
         return False
     return True
-
-
-async def value(dsn, sql):
-    connection = await asyncpg.connect(dsn)
-    try:
-        return await connection.fetchval(sql)
-    finally:
-        await connection.close()
 
 
 # Whose server it is
